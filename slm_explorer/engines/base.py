@@ -1,0 +1,51 @@
+"""The seam between the app and whatever runs a model: the Engine protocol.
+
+An engine lives inside one worker process, loads one model, and answers one request at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from slm_explorer.types import (
+    Delta,
+    Done,
+    GenerateRequest,
+    ModelInfo,
+    ModelSpec,
+    Progress,
+    ScoreRequest,
+)
+
+ReportProgress = Callable[[float, str], None]
+"""Called with (fraction 0..1, stage) while a model loads."""
+
+
+class StopFlag(Protocol):
+    """Polled once a token; a threading.Event fits."""
+
+    def is_set(self) -> bool: ...
+
+
+class Engine(Protocol):
+    """What runs a model. Errors are raised from slm_explorer.errors, never swallowed."""
+
+    def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
+        """Load the model of `spec`. Called once, before anything else."""
+        ...
+
+    def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
+        """Stream the answer and end with exactly one Done(GenerationStats).
+
+        After `stop` is set no further token is computed, and the Done says "cancelled".
+        """
+        ...
+
+    def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        """Measure a text and end with exactly one Done(ScoreStats), or raise Cancelled."""
+        ...
+
+    def close(self) -> None:
+        """Drop the model. The process may go on to exit."""
+        ...

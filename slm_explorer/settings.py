@@ -1,0 +1,77 @@
+"""The app's settings: read once from the environment, then passed in."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from slm_explorer.errors import InvalidRequest
+
+_UNITS = {
+    "": 1,
+    "B": 1,
+    "KB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KIB": 2**10,
+    "MIB": 2**20,
+    "GIB": 2**30,
+    "TIB": 2**40,
+}
+
+
+def parse_bytes(text: str) -> int:
+    """Bytes from "512MB", "1.5 GiB", "3g" or a bare number; decimal and binary units."""
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([A-Za-z]*)\s*", text)
+    unit = match.group(2).upper() if match else ""
+    if len(unit) == 1 and unit != "B":
+        unit += "B"
+    if match is None or unit not in _UNITS:
+        raise InvalidRequest(f"{text!r} is not a size: write it like 512MB or 4GiB.")
+    return int(float(match.group(1)) * _UNITS[unit])
+
+
+def _positive(name: str, text: str) -> int:
+    if not text.strip().isdigit() or int(text) < 1:
+        raise InvalidRequest(f"{name} must be a whole number of at least 1, not {text!r}.")
+    return int(text)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the host decides. None means: found out on this machine.
+
+    `memory_budget` is bytes for all workers together; `idle_timeout_s` unloads a worker that
+    nobody has used; `hang_timeout_s` ends a worker that has shown no sign of life during a
+    request; `max_workers` bounds the processes whatever their size.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 7860
+    memory_budget: int | None = None
+    threads: int | None = None
+    offline: bool = False
+    idle_timeout_s: float = 900.0
+    hang_timeout_s: float = 120.0
+    max_workers: int = 16
+
+    @classmethod
+    def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
+        """Settings from SLM_EXPLORER_* variables; every one of them may be absent."""
+        values = os.environ if env is None else env
+        home = values.get("SLM_EXPLORER_HOME") or str(Path.home() / ".slm-explorer")
+        budget = values.get("SLM_EXPLORER_MEMORY_BUDGET")
+        threads = values.get("SLM_EXPLORER_THREADS")
+        return cls(
+            home=Path(home).expanduser(),
+            host=values.get("SLM_EXPLORER_HOST", "127.0.0.1"),
+            port=_positive("SLM_EXPLORER_PORT", values.get("SLM_EXPLORER_PORT", "7860")),
+            memory_budget=parse_bytes(budget) if budget else None,
+            threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
+            offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
+        )
