@@ -191,16 +191,16 @@ class GenerationStats:
     """Measured by the worker around one answer. Times in seconds, rates in tokens/s.
 
     `ttft_s` runs from the start of work on this request (queue and load excluded, they are
-    apart) to the first token. `prefill_tps` counts the tokens really read, without the
-    `cached_tokens` kept from earlier turns. `decode_tps` is over the tokens after the first;
-    None where there are none. Memory is private to the worker (USS), see runtime.memory.
+    apart) to the first token; None where it was stopped before one. `prefill_tps` counts the
+    tokens really read, without the `cached_tokens` kept from earlier turns. `decode_tps` is
+    over the tokens after the first; None where there are none. Memory is private to the worker (USS), see engines.memory.
     """
 
     prompt_tokens: int
     cached_tokens: int
     output_tokens: int
     finish_reason: FinishReason
-    ttft_s: float
+    ttft_s: float | None
     prefill_tps: float | None
     decode_tps: float | None
     seed: int
