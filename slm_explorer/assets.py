@@ -10,3 +10,9 @@ def asset_folder() -> Path:
     package = Path(__file__).resolve().parent
     inside = package / "assets"
     return inside if inside.is_dir() else package.parent / "assets"
+
+
+def project_file(name: str) -> Path:
+    """app.py or space.yaml: at the top of a checkout, among the assets of a wheel."""
+    inside = asset_folder() / name
+    return inside if inside.is_file() else asset_folder().parent / name

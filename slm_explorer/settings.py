@@ -69,7 +69,9 @@ class Settings:
         threads = values.get("SLM_EXPLORER_THREADS")
         return cls(
             home=Path(home).expanduser(),
-            host=values.get("SLM_EXPLORER_HOST", "127.0.0.1"),
+            # A Space's container is reached from outside it; everywhere else, only from here.
+            host=values.get("SLM_EXPLORER_HOST")
+            or ("0.0.0.0" if "SPACE_ID" in values else "127.0.0.1"),
             port=_positive("SLM_EXPLORER_PORT", values.get("SLM_EXPLORER_PORT", "7860")),
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,

@@ -1,0 +1,131 @@
+"""One question to one model: from a user's words to a worker's stream and a row of figures.
+
+Knows how a model, a recipe and settings become a ModelSpec. Knows nothing of pages or terminals.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from slm_explorer.catalog.catalog import Catalog
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
+from slm_explorer.catalog.resolve import ResolvedModel, resolve
+from slm_explorer.errors import InvalidRequest, SlmError
+from slm_explorer.runtime.manager import ModelManager
+from slm_explorer.types import (
+    Event,
+    Failed,
+    GenerateRequest,
+    GenerationStats,
+    Message,
+    ModelSpec,
+    Sampling,
+    ScoreRequest,
+)
+
+RECIPES = ("native", "f32", "bf16", "f16")
+"""What a model can be loaded as: its stored dtype, or one of three casts."""
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One question to one model.
+
+    `messages` is the whole conversation, ending with the user's turn; or `raw` is a prompt to
+    complete as it is. `chat` names the conversation, so that its KV cache can be kept.
+    """
+
+    model: str
+    messages: tuple[Message, ...] = ()
+    raw: str | None = None
+    recipe: str = "native"
+    engine: str = "torch"
+    sampling: Sampling = Sampling()
+    visitor: str = "local"
+    chat: str | None = None
+    alternatives: int = 0
+
+
+class ChatService:
+    """Answers questions with models by their id, a Hub id in the cache, or a folder."""
+
+    def __init__(
+        self, catalog: Catalog, manager: ModelManager, assets: Path, *, threads: int
+    ) -> None:
+        self._catalog = catalog
+        self._manager = manager
+        self._assets = assets
+        self._threads = threads
+
+    def resolve(self, model: str) -> ResolvedModel:
+        """Find the model's folder; UnknownModel says what to do where there is none."""
+        return resolve(self._catalog, model, self._assets)
+
+    def spec(self, model: str, recipe: str = "native", engine: str = "torch") -> ModelSpec:
+        """The worker that this choice asks for. Reads headers only, never weights."""
+        if recipe not in RECIPES:
+            raise InvalidRequest(
+                f"No recipe is called {recipe!r}; a model loads as {', '.join(RECIPES)}."
+            )
+        if engine == "echo":
+            return ModelSpec(model="echo", path=None, engine="echo")
+        found = self.resolve(model)
+        inspect_checkpoint(found.path)
+        return ModelSpec(
+            model=found.id,
+            path=str(found.path),
+            recipe=recipe,
+            engine=engine,
+            threads=self._threads,
+        )
+
+    def stream(self, ask: Ask, cancel: threading.Event) -> Iterator[Event]:
+        """Answer. Blocking; exactly one Done or Failed ends it; closing it cancels."""
+        try:
+            spec = self.spec(ask.model, ask.recipe, ask.engine)
+            request = GenerateRequest(
+                id=uuid.uuid4().hex,
+                visitor=ask.visitor,
+                sampling=ask.sampling,
+                messages=ask.messages,
+                raw=ask.raw,
+                chat=ask.chat,
+                alternatives=ask.alternatives,
+            )
+        except SlmError as error:
+            yield Failed(str(error), type(error).__name__)
+            return
+        yield from self._manager.stream(spec, request, cancel)
+
+    def score(
+        self, model: str, recipe: str, text: str, cancel: threading.Event
+    ) -> Iterator[Event]:
+        """Measure how well the model predicts a text; ends with Done(ScoreStats) or Failed."""
+        request = ScoreRequest(id=uuid.uuid4().hex, visitor="local", text=text)
+        yield from self._manager.stream(self.spec(model, recipe), request, cancel)
+
+
+def chat_row(ask: Ask, text: str, stats: GenerationStats) -> dict[str, object]:
+    """The figures of one answer under the command line's JSON keys."""
+    return {
+        "model": ask.model,
+        "recipe": ask.recipe,
+        "engine": ask.engine,
+        "text": text,
+        "finish_reason": stats.finish_reason,
+        "prompt_tokens": stats.prompt_tokens,
+        "cached_tokens": stats.cached_tokens,
+        "output_tokens": stats.output_tokens,
+        "load_s": stats.load_s,
+        "queue_s": stats.queue_s,
+        "ttft_s": stats.ttft_s,
+        "prefill_tps": stats.prefill_tps,
+        "decode_tps": stats.decode_tps,
+        "memory_bytes": stats.memory_bytes,
+        "peak_memory_bytes": stats.peak_memory_bytes,
+        "seed": stats.seed,
+    }

@@ -1,0 +1,96 @@
+"""What is worth keeping between runs, in one SQLite file in the home folder.
+
+Two tables: `loads` (predicted beside measured memory of every load) and `runs` (rows of bench
+and evaluate). Losing it loses history only, so a home that cannot be written is said once and
+does not stop the app.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import time
+from pathlib import Path
+
+from slm_explorer.errors import StorageError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS loads (
+    at REAL NOT NULL, model TEXT NOT NULL, recipe TEXT NOT NULL, engine TEXT NOT NULL,
+    predicted_bytes INTEGER NOT NULL, measured_bytes INTEGER
+);
+CREATE TABLE IF NOT EXISTS runs (
+    at REAL NOT NULL, kind TEXT NOT NULL, row TEXT NOT NULL
+);
+"""
+
+
+class Store:
+    """Safe to call from any thread. Opens the file at the first write."""
+
+    def __init__(self, home: Path) -> None:
+        self._path = home / "store.sqlite3"
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def record_load(
+        self, model: str, recipe: str, engine: str, predicted: int, measured: int | None
+    ) -> None:
+        """Keep the predicted and the measured peak of a load, bytes."""
+        self._write(
+            "INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?)",
+            (time.time(), model, recipe, engine, predicted, measured),
+        )
+
+    def record_run(self, kind: str, row: dict[str, object]) -> None:
+        """Keep one result row of "bench" or "evaluate"."""
+        self._write("INSERT INTO runs VALUES (?, ?, ?)", (time.time(), kind, json.dumps(row)))
+
+    def loads(self) -> list[tuple[str, int, int | None]]:
+        """(model, predicted bytes, measured bytes) of every load, oldest first."""
+        with self._lock:
+            rows = self._open().execute(
+                "SELECT model, predicted_bytes, measured_bytes FROM loads ORDER BY at"
+            )
+            return [(str(m), int(p), None if b is None else int(b)) for m, p, b in rows]
+
+    def runs(self, kind: str) -> list[dict[str, object]]:
+        """The kept rows of one kind, oldest first."""
+        with self._lock:
+            found = self._open().execute("SELECT row FROM runs WHERE kind = ? ORDER BY at", (kind,))
+            return [json.loads(row) for (row,) in found]
+
+    def close(self) -> None:
+        """Close the file; a later write opens it again."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            try:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+                # Guarded by the lock, so that sharing one connection between threads is safe.
+                connection = sqlite3.connect(self._path, check_same_thread=False, timeout=5)
+                connection.executescript(_SCHEMA)
+            except (OSError, sqlite3.Error) as error:
+                raise self._broken(error) from error
+            self._connection = connection
+        return self._connection
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        with self._lock:
+            connection = self._open()
+            try:
+                with connection:
+                    connection.execute(statement, values)
+            except sqlite3.Error as error:
+                raise self._broken(error) from error
+
+    def _broken(self, error: Exception) -> StorageError:
+        return StorageError(
+            f"History cannot be kept in {self._path.parent} ({error}): "
+            "free some space there, or choose another folder with --home."
+        )
