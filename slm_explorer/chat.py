@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slm_explorer.catalog.catalog import Catalog
@@ -44,7 +44,7 @@ class Ask:
     raw: str | None = None
     recipe: str = "native"
     engine: str = "torch"
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     visitor: str = "local"
     chat: str | None = None
     alternatives: int = 0
@@ -101,9 +101,7 @@ class ChatService:
             return
         yield from self._manager.stream(spec, request, cancel)
 
-    def score(
-        self, model: str, recipe: str, text: str, cancel: threading.Event
-    ) -> Iterator[Event]:
+    def score(self, model: str, recipe: str, text: str, cancel: threading.Event) -> Iterator[Event]:
         """Measure how well the model predicts a text; ends with Done(ScoreStats) or Failed."""
         request = ScoreRequest(id=uuid.uuid4().hex, visitor="local", text=text)
         yield from self._manager.stream(self.spec(model, recipe), request, cancel)

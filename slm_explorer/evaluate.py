@@ -148,9 +148,7 @@ def bootstrap_interval(
     if len(windows) < 2:
         return None, None
     draw = random.Random(0)
-    values = sorted(
-        bits_per_byte(draw.choices(windows, k=len(windows))) for _ in range(resamples)
-    )
+    values = sorted(bits_per_byte(draw.choices(windows, k=len(windows))) for _ in range(resamples))
     return values[int(0.025 * resamples)], values[int(0.975 * resamples) - 1]
 
 
@@ -160,7 +158,5 @@ def _turns(item: SkillItem) -> Iterator[tuple[str, str]]:
 
 def _row(model: str, recipe: str, **found: object) -> dict[str, object]:
     row: dict[str, object] = {"model": model, "recipe": recipe, "suite": None, "text": None}
-    row |= dict.fromkeys(
-        ("tokens", "bits_per_byte", "perplexity", "accuracy", "n", "interval")
-    )
+    row |= dict.fromkeys(("tokens", "bits_per_byte", "perplexity", "accuracy", "n", "interval"))
     return row | found

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
+import json
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from slm_explorer.assets import asset_folder
+from slm_explorer.bench import BenchPlan, run_bench
+from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.catalog import Catalog
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
+from slm_explorer.catalog.fit import card_row, estimate_footprint
+from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.chat import ChatService
+from slm_explorer.errors import InvalidRequest, StorageError
+from slm_explorer.evaluate import evaluate_suite, evaluate_text
+from slm_explorer.meters.limits import cpu_limit, read_memory
+from slm_explorer.meters.processes import private_bytes
+from slm_explorer.meters.readings import snapshot_row
 from slm_explorer.meters.sampler import Sampler
-from slm_explorer.runtime.manager import ModelManager
+from slm_explorer.runtime.launcher import LocalLauncher
+from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.settings import Settings
+from slm_explorer.skills import list_suites, load_suite
+from slm_explorer.store import Store
+from slm_explorer.types import ModelInfo, ModelSpec
+
+# What a footprint counts for the KV cache when no conversation has been seen yet.
+EXPECTED_CONTEXT_TOKENS = 2048
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -23,13 +46,132 @@ class Services:
     manager: ModelManager
     chat: ChatService
     sampler: Sampler
+    store: Store
     memory_limit: int
+    threads: int
+
+    def model_rows(self, search: str = "") -> list[dict[str, object]]:
+        """The catalog's rows, each with its fit for this machine's true limit."""
+        return [card_row(card, self.memory_limit) for card in self.catalog.search(search)]
+
+    def bench(
+        self,
+        model: str | None,
+        shape: str | None,
+        recipe: str,
+        engines: Sequence[str],
+        plan: BenchPlan,
+        report: Callable[[str], None],
+    ) -> list[dict[str, object]]:
+        """Measure `model`, or a card's `shape` with random weights, on each engine in turns."""
+        if shape is not None:
+            card = self.catalog.get(shape)
+            specs = [self._shape_spec(card, recipe, engine) for engine in engines]
+        else:
+            specs = [self.chat.spec(model or "", recipe, engine) for engine in engines]
+        rows = run_bench(self.manager, specs, plan, report, threading.Event())
+        for row in rows:
+            self._remember(lambda row=row: self.store.record_run("bench", row))
+        return rows
+
+    def evaluate(
+        self,
+        models: Sequence[str],
+        recipe: str,
+        text: Path | None,
+        suite: str | None,
+        report: Callable[[str], None],
+    ) -> Iterator[dict[str, object]]:
+        """A row for each model: on the text, on one suite, or on all suites where none is named."""
+        suites = list_suites(self.assets)
+        if suite is not None and suite not in suites:
+            raise InvalidRequest(f"No suite is called {suite!r}; there are {', '.join(suites)}.")
+        chosen = [suite] if suite else ([] if text else list(suites))
+        cancel = threading.Event()
+        for model in models:
+            for name in chosen:
+                items = load_suite(suites[name])
+                row = evaluate_suite(self.chat, model, recipe, name, items, report, cancel)
+                self._remember(lambda row=row: self.store.record_run("evaluate", row))
+                yield row
+            if text is not None:
+                row = evaluate_text(self.chat, model, recipe, text, report, cancel)
+                self._remember(lambda row=row: self.store.record_run("evaluate", row))
+                yield row
+
+    def meters_row(self) -> dict[str, object]:
+        """One fresh reading of every meter."""
+        return snapshot_row(self.sampler.read())
 
     def close(self) -> None:
         self.sampler.stop()
         self.manager.close()
+        self.store.close()
+
+    def _shape_spec(self, card: Card, recipe: str, engine: str) -> ModelSpec:
+        return ModelSpec(
+            model=card.id,
+            path=None,
+            recipe=recipe,
+            engine=engine,
+            threads=self.threads,
+            shape_config=json.dumps(shape_config(card)),
+        )
+
+    def _remember(self, write: Callable[[], None]) -> None:
+        remember(write)
+
+
+def remember(write: Callable[[], None]) -> None:
+    """Keep history where that is possible; a home that cannot be written stops nothing."""
+    try:
+        write()
+    except StorageError as error:
+        _log.warning("%s", error)
 
 
 def build_services(settings: Settings) -> Services:
     """Wire everything; starts nothing but what is cheap (no worker, no thread, no network)."""
-    raise NotImplementedError(str(asset_folder()))
+    assets = asset_folder()
+    catalog = Catalog.load(assets)
+    store = Store(settings.home)
+    threads = settings.threads or max(1, int(cpu_limit().cores))
+
+    def footprint(spec: ModelSpec) -> int:
+        if spec.path is not None:
+            facts = inspect_checkpoint(Path(spec.path))
+        elif spec.shape_config is not None:
+            facts = catalog.get(spec.model)
+        else:
+            return 0
+        return estimate_footprint(
+            facts, recipe=spec.recipe, context_tokens=EXPECTED_CONTEXT_TOKENS
+        ).total
+
+    def memory() -> MemoryView:
+        reading = read_memory()
+        return MemoryView(reading.limit, reading.used, reading.available, reading.source)
+
+    def on_load(spec: ModelSpec, info: ModelInfo, predicted: int, peak: int | None) -> None:
+        del info
+        remember(lambda: store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak))
+
+    manager = ModelManager(
+        LocalLauncher(),
+        footprint=footprint,
+        memory=memory,
+        process_memory=private_bytes,
+        settings=settings,
+        on_load=on_load,
+    )
+    return Services(
+        settings=settings,
+        assets=assets,
+        catalog=catalog,
+        manager=manager,
+        chat=ChatService(catalog, manager, assets, threads=threads),
+        sampler=Sampler(manager.states, manager.budget),
+        store=store,
+        memory_limit=read_memory().limit,
+        threads=threads,
+    )

@@ -17,12 +17,38 @@ NEEDED_ASSETS = ("catalog.json", "style.css", "sprouts", "evaluation")
 # Header keys that the Hub knows, from its configuration reference. A misspelt key would be
 # ignored there without a word.
 KNOWN_KEYS = frozenset(
-    "title emoji colorFrom colorTo sdk python_version sdk_version suggested_hardware app_file "
-    "app_port base_path fullWidth header short_description models datasets tags thumbnail pinned "
-    "hf_oauth hf_oauth_scopes hf_oauth_expiration_minutes hf_oauth_authorized_org "
-    "disable_embedding startup_duration_timeout custom_headers preload_from_hub license".split()
+    [
+        "title",
+        "emoji",
+        "colorFrom",
+        "colorTo",
+        "sdk",
+        "python_version",
+        "sdk_version",
+        "suggested_hardware",
+        "app_file",
+        "app_port",
+        "base_path",
+        "fullWidth",
+        "header",
+        "short_description",
+        "models",
+        "datasets",
+        "tags",
+        "thumbnail",
+        "pinned",
+        "hf_oauth",
+        "hf_oauth_scopes",
+        "hf_oauth_expiration_minutes",
+        "hf_oauth_authorized_org",
+        "disable_embedding",
+        "startup_duration_timeout",
+        "custom_headers",
+        "preload_from_hub",
+        "license",
+    ]
 )
-COLORS = frozenset("red yellow green blue indigo purple pink gray".split())
+COLORS = frozenset(["red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"])
 SHORT_DESCRIPTION_LIMIT = 60
 
 _BODY = """

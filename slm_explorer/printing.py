@@ -1,0 +1,167 @@
+"""Rows to text: JSON Lines for programs, aligned columns with units for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+
+from slm_explorer.chat import Ask, chat_row
+from slm_explorer.errors import error_of_kind
+from slm_explorer.types import (
+    Delta,
+    Done,
+    Event,
+    Failed,
+    GenerationStats,
+    Loading,
+    Queued,
+)
+
+# The columns of a table for people, in order; JSON always has every key.
+COLUMNS: dict[str, tuple[str, ...]] = {
+    "models": ("id", "architecture_kind", "parameters", "license", "context_length", "fit"),
+    "bench": (
+        "model",
+        "recipe",
+        "engine",
+        "load_s",
+        "ttft_s",
+        "prefill_tps",
+        "decode_tps",
+        "decode_tps_min",
+        "decode_tps_max",
+        "weights_bytes",
+        "peak_memory_bytes",
+    ),
+    "evaluate": (
+        "model",
+        "recipe",
+        "suite",
+        "text",
+        "n",
+        "accuracy",
+        "bits_per_byte",
+        "perplexity",
+        "interval",
+    ),
+    "devices": ("kind", "name", "used_bytes", "total_bytes", "utilization", "power_w"),
+    "workers": ("model", "pid", "pss_bytes", "uss_bytes", "cpu"),
+}
+
+
+def format_bytes(count: float) -> str:
+    """Decimal units with three significant digits: 1.23 GB."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if abs(count) < 999.5:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"
+
+
+def format_value(key: str, value: object) -> str:
+    """A value with its unit, by what its key says it is; None is n/a."""
+    if value is None:
+        return "n/a"
+    if isinstance(value, list | tuple):
+        return "..".join(format_value("", part) for part in value) or "n/a"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if key.endswith("_bytes"):
+        return format_bytes(value)
+    if key.endswith("_s"):
+        return f"{value:.3g} s"
+    if key.startswith(("prefill_tps", "decode_tps")):
+        return f"{value:.1f} tok/s"
+    if key in ("accuracy", "utilization"):
+        return f"{value:.1%}"
+    return f"{value:,}" if isinstance(value, int) and key != "pid" else f"{value:.4g}"
+
+
+class Printer:
+    """Writes one command's output. Progress always goes to stderr."""
+
+    def __init__(self, json_lines: bool) -> None:
+        self._json = json_lines
+
+    def row(self, row: Mapping[str, object]) -> None:
+        """One result on its own."""
+        if self._json:
+            print(json.dumps(row, ensure_ascii=False), flush=True)
+        else:
+            for key, value in row.items():
+                print(f"{key}: {format_value(key, value)}")
+
+    def table(self, rows: Sequence[Mapping[str, object]], kind: str) -> None:
+        """Results of one kind."""
+        if self._json:
+            for row in rows:
+                self.row(row)
+            return
+        columns = COLUMNS[kind]
+        cells = [columns, *([format_value(key, row[key]) for key in columns] for row in rows)]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+        for line in cells:
+            padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+            print("  ".join(padded).rstrip())
+
+    def progress(self, text: str) -> None:
+        """Say what is being done, to stderr."""
+        print(text, file=sys.stderr, flush=True)
+
+    def answer(self, ask: Ask, events: Iterable[Event]) -> None:
+        """Stream one model's answer, then its figures. Raises the error that ended it."""
+        text = ""
+        if not self._json:
+            print(f"[{ask.model}]")
+        for event in events:
+            match event:
+                case Queued(ahead):
+                    self.progress(f"{ask.model}: {ahead} ahead")
+                case Loading(fraction, stage):
+                    self.progress(f"{ask.model}: {stage} {fraction:.0%}")
+                case Delta(piece):
+                    text += piece
+                    if not self._json:
+                        print(piece, end="", flush=True)
+                case Done(GenerationStats() as stats):
+                    self._figures(chat_row(ask, text, stats))
+                case Failed(error, kind):
+                    raise error_of_kind(kind, error)
+
+    def _figures(self, row: dict[str, object]) -> None:
+        if self._json:
+            self.row(row)
+            return
+        keys = ("ttft_s", "decode_tps", "output_tokens", "peak_memory_bytes", "finish_reason")
+        print("\n(" + ", ".join(f"{key} {format_value(key, row[key])}" for key in keys) + ")\n")
+
+    def meters(self, row: Mapping[str, object]) -> None:
+        """One reading of every meter."""
+        if self._json:
+            self.row(row)
+            return
+        for part in ("devices", "workers"):
+            rows = row[part]
+            assert isinstance(rows, list)
+            if rows:
+                self.table(rows, part)
+
+    def doctor(self, report: Mapping[str, object]) -> None:
+        """What doctor found, a section at a time."""
+        if self._json:
+            self.row(report)
+            return
+        for section, found in report.items():
+            print(f"{section}:")
+            lines = found.items() if isinstance(found, Mapping) else enumerate(_list(found), 1)
+            for name, value in lines:
+                shown = value
+                if isinstance(value, Mapping):
+                    shown = ", ".join(f"{k} {format_value(k, v)}" for k, v in value.items())
+                print(f"  {name}: {shown}")
+
+
+def _list(found: object) -> list[object]:
+    assert isinstance(found, list)
+    return found or ["nothing"]

@@ -1,0 +1,54 @@
+"""What every test folder shares: where the project is, and the command line as a user types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def rows(self) -> list[dict[str, object]]:
+        """stdout as JSON Lines; fails where a line is anything else."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Cli = Callable[..., Ran]
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    """Run `slm-explorer` in a fresh process with a home of its own, outside the checkout."""
+
+    def run(*words: str, timeout: float = 240, **env: str) -> Ran:
+        command = [sys.executable, "-m", "slm_explorer", *words]
+        variables = {**os.environ, "SLM_EXPLORER_HOME": str(tmp_path / "home"), **env}
+        variables.setdefault("PYTHONPATH", str(ROOT))
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            cwd=tmp_path,
+            env=variables,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout, done.stderr)
+
+    return run
