@@ -4,6 +4,7 @@ that says what is wrong, and what to do next.
 SlmError
 ├── InvalidRequest        the call itself is wrong (exit code 2): bad value, empty prompt
 ├── UnknownModel          no card, no Hub id in the cache, no such folder
+├── BadCatalog            the shipped catalog.json is missing or broken
 ├── BadCheckpoint         a folder that is no checkpoint, is broken, or is not safetensors
 ├── UnsupportedModel      a real checkpoint of a kind that no engine here can run
 ├── DoesNotFit            the estimated footprint exceeds the memory budget
@@ -32,6 +33,10 @@ class InvalidRequest(SlmError):
 
 
 class UnknownModel(SlmError):
+    pass
+
+
+class BadCatalog(SlmError):
     pass
 
 

@@ -193,7 +193,8 @@ class GenerationStats:
     `ttft_s` runs from the start of work on this request (queue and load excluded, they are
     apart) to the first token; None where it was stopped before one. `prefill_tps` counts the
     tokens really read, without the `cached_tokens` kept from earlier turns. `decode_tps` is
-    over the tokens after the first; None where there are none. Memory is private to the worker (USS), see engines.memory.
+    over the tokens after the first; None where there are none. Memory is private to the worker
+    (USS), see engines.memory.
     """
 
     prompt_tokens: int
