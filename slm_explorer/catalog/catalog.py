@@ -1,0 +1,202 @@
+"""The catalog: every card, found by id or by words."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from slm_explorer.catalog.cards import Architecture, ArchitectureKind, Card
+from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
+from slm_explorer.catalog.schema import build
+from slm_explorer.errors import BadCatalog, BadCheckpoint, UnknownModel
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """All cards, the shipped models first, then in the order of the file."""
+
+    cards: tuple[Card, ...]
+
+    @classmethod
+    def load(cls, assets: Path) -> Catalog:
+        """Read and check `assets`/catalog.json, and the shipped models' own configs.
+
+        Raises BadCatalog, naming the place. A shipped model whose files are missing keeps its
+        card, without numbers.
+        """
+        path = assets / "catalog.json"
+        try:
+            values = json.loads(path.read_bytes())
+        except OSError as error:
+            raise BadCatalog(f"{path} cannot be read ({error.strerror}): reinstall.") from None
+        except (ValueError, RecursionError) as error:
+            raise BadCatalog(f"{path} is not JSON ({error}): reinstall.") from None
+        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+            raise BadCatalog(f"{path} is not a catalog of schema {SCHEMA}.")
+        texts, entries = values.get("sources"), values.get("cards")
+        if not isinstance(texts, list) or not isinstance(entries, list):
+            raise BadCatalog(f"{path} needs a list of sources and a list of cards.")
+        cards = [_card(entry, texts, f"{path}, card {i + 1}") for i, entry in enumerate(entries)]
+        seen: set[str] = set()
+        for card in cards:
+            if card.id in seen:
+                raise BadCatalog(f"{path} has two cards called {card.id!r}.")
+            seen.add(card.id)
+        filled = [_from_shipped_files(card, assets) if card.shipped else card for card in cards]
+        return cls(tuple(sorted(filled, key=lambda card: not card.shipped)))
+
+    def get(self, card_id: str) -> Card:
+        """The card of that id; UnknownModel suggests the closest ids."""
+        for card in self.cards:
+            if card.id == card_id:
+                return card
+        raise UnknownModel(f"No card is called {card_id!r}.{self.suggestion(card_id)}")
+
+    def find(self, model: str) -> Card | None:
+        """The card whose id or Hub id is `model`, in any case; None where there is none."""
+        wanted = model.casefold()
+        for card in self.cards:
+            if wanted == card.id or (card.hub_id and wanted == card.hub_id.casefold()):
+                return card
+        return None
+
+    def suggestion(self, model: str) -> str:
+        """A sentence " Did you mean ...?" with up to three close ids, or "" where none is close."""
+        names = {card.id: card.id for card in self.cards}
+        names |= {card.hub_id.casefold(): card.hub_id for card in self.cards if card.hub_id}
+        wanted = model.casefold()
+        close = [name for name in names if wanted and wanted in name]
+        close = close or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
+        close = close[:3]
+        return f" Did you mean {' or '.join(names[name] for name in close)}?" if close else ""
+
+    def search(
+        self,
+        text: str = "",
+        *,
+        kind: ArchitectureKind | None = None,
+        shipped: bool | None = None,
+        max_parameters: int | None = None,
+    ) -> list[Card]:
+        """Cards in which every word of `text` occurs, whatever its case and accents.
+
+        `max_parameters` leaves out larger cards, and those of unknown size.
+        """
+        words = _folded(text).split()
+        return [
+            card
+            for card in self.cards
+            if (kind is None or card.architecture_kind == kind)
+            and (shipped is None or card.shipped == shipped)
+            and (
+                max_parameters is None
+                or (card.parameters is not None and card.parameters <= max_parameters)
+            )
+            and _has_all(words, card)
+        ]
+
+
+def _card(entry: object, texts: list[object], where: str) -> Card:
+    """A card from its JSON object, its sources' indices replaced by their texts."""
+    if not isinstance(entry, dict):
+        raise BadCatalog(f"{where} should be an object.")
+    if isinstance(entry.get("id"), str):
+        where = f"{where} ({entry['id']})"
+    indices = entry.get("sources", {})
+    if not isinstance(indices, dict):
+        raise BadCatalog(f"{where}, 'sources' should be an object of field names.")
+    sources: list[dict[str, object]] = []
+    for field, index in indices.items():
+        if type(index) is not int or not 0 <= index < len(texts):
+            raise BadCatalog(f"{where}, the source of {field!r} is no index of the sources.")
+        if field not in {known.name for known in dataclasses.fields(Card)}:
+            raise BadCatalog(f"{where} has a source for {field!r}, which no card has.")
+        sources.append({"field": field, "text": texts[index]})
+    return build(Card, {**entry, "sources": sources}, where)
+
+
+def _from_shipped_files(card: Card, assets: Path) -> Card:
+    try:
+        facts = inspect_checkpoint(assets / "sprouts" / card.id)
+    except BadCheckpoint:
+        return card
+    architecture = _llama_architecture(facts)
+    groups = f"{architecture.num_attention_heads}/{architecture.num_key_value_heads}"
+    kind = "MHA" if architecture.num_attention_heads == architecture.num_key_value_heads else "GQA"
+    return dataclasses.replace(
+        card,
+        architecture=architecture,
+        attention=f"{kind} ({groups})",
+        parameters=facts.parameters,
+        parameters_embedding=architecture.vocab_size * architecture.hidden_size,
+        native_dtype=facts.dtypes[0] if facts.dtypes else None,
+        chat_template=facts.has_chat_template,
+    )
+
+
+def _llama_architecture(facts: CheckpointFacts) -> Architecture:
+    """Every shipped model is a plain llama, so the rest of the numbers follows."""
+    config = facts.config
+
+    def number(key: str) -> int:
+        value = config.get(key)
+        if type(value) is not int:
+            raise BadCatalog(f"{facts.path / 'config.json'} lacks the number {key!r}: reinstall.")
+        return value
+
+    rope = config.get("rope_parameters")
+    theta = rope.get("rope_theta") if isinstance(rope, dict) else config.get("rope_theta")
+    hidden, heads = number("hidden_size"), number("num_attention_heads")
+    return Architecture(
+        num_layers=number("num_hidden_layers"),
+        hidden_size=hidden,
+        embedding_size=hidden,
+        num_attention_heads=heads,
+        num_key_value_heads=number("num_key_value_heads"),
+        head_dim=facts.head_dim or hidden // heads,
+        intermediate_size=number("intermediate_size"),
+        vocab_size=number("vocab_size"),
+        max_position_embeddings=number("max_position_embeddings"),
+        context_length=number("max_position_embeddings"),
+        activation="silu (SwiGLU)",
+        norm="RMSNorm",
+        norm_placement="pre",
+        positional="RoPE",
+        gated_mlp=True,
+        tied_embeddings=config.get("tie_word_embeddings") is True,
+        rope_theta=float(theta) if isinstance(theta, int | float) else None,
+    )
+
+
+def _folded(text: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(character for character in decomposed if not unicodedata.combining(character))
+
+
+def _has_all(words: list[str], card: Card) -> bool:
+    parts: Iterable[str | None] = (
+        card.id,
+        card.name,
+        card.hub_id,
+        card.family,
+        card.organisation,
+        card.license,
+        card.license_id,
+        card.architecture_kind,
+        card.model_type,
+        card.attention,
+        card.compression_technique,
+        "shipped" if card.shipped else None,
+        *card.tasks,
+        *card.use_cases,
+        *card.strengths,
+    )
+    searchable = _folded(" ".join(part for part in parts if part))
+    return all(word in searchable for word in words)
