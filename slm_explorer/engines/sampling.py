@@ -9,43 +9,51 @@ Repetition penalty: Keskar et al. 2019 (arXiv 1909.05858). Top-k: Fan et al. 201
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Sequence
 
 import torch
 from torch import Tensor
 
+from slm_explorer.errors import BadCheckpoint
 from slm_explorer.types import Sampling
 
 
 class Sampler:
     """Chooses tokens for one request, from its own random numbers and its own history."""
 
-    def __init__(self, sampling: Sampling, prompt_ids: Sequence[int], vocab_size: int) -> None:
+    def __init__(self, sampling: Sampling, prompt_ids: Sequence[int]) -> None:
         self._sampling = sampling
         self._generator = torch.Generator().manual_seed(sampling.seed)
-        self._seen: Tensor | None = None
-        if sampling.repetition_penalty != 1.0:
-            self._seen = torch.zeros(vocab_size, dtype=torch.bool)
-            self._seen[torch.tensor(prompt_ids)] = True
+        self._seen = set(prompt_ids)
 
     def choose(self, logits: Tensor) -> int:
-        """The next token's id, from float32 logits of shape [vocabulary]."""
-        if self._seen is not None:
-            logits = penalize_repetition(logits, self._seen, self._sampling.repetition_penalty)
-        if self._sampling.temperature == 0.0:
-            token = int(logits.argmax())
-        else:
-            probabilities = filter_logits(logits, self._sampling).softmax(dim=-1)
+        """The next token's id, from float32 logits of shape [vocabulary].
+
+        Raises BadCheckpoint where they are not finite.
+        """
+        sampling = self._sampling
+        if sampling.repetition_penalty != 1.0:
+            logits = penalize_repetition(logits, self._seen, sampling.repetition_penalty)
+        highest, likeliest = logits.max(dim=-1)
+        if not math.isfinite(highest):
+            raise BadCheckpoint(
+                "The model computes numbers that are not finite: its weights are broken, or too "
+                "large for this dtype. Load it as bf16 or f32."
+            )
+        token = int(likeliest)
+        if sampling.temperature > 0.0:
+            probabilities = filter_logits(logits, sampling).softmax(dim=-1)
             token = int(torch.multinomial(probabilities, 1, generator=self._generator))
-        if self._seen is not None:
-            self._seen[token] = True
+        self._seen.add(token)
         return token
 
 
-def penalize_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+def penalize_repetition(logits: Tensor, seen: Collection[int], penalty: float) -> Tensor:
     """Divide positive and multiply negative logits of the tokens seen so far by `penalty`."""
-    penalized = torch.where(logits < 0, logits * penalty, logits / penalty)
-    return torch.where(seen, penalized, logits)
+    ids = torch.tensor(list(seen))
+    chosen = logits[ids]
+    return logits.index_put((ids,), torch.where(chosen < 0, chosen * penalty, chosen / penalty))
 
 
 def filter_logits(logits: Tensor, sampling: Sampling) -> Tensor:

@@ -117,6 +117,14 @@ def token_text(tokenizer: Any | None, ids: Sequence[int]) -> str:
     return text
 
 
+def single_token_text(tokenizer: Any | None, token: int) -> str:
+    """One token by itself, special tokens too: for showing it, not for joining with others."""
+    if tokenizer is None:
+        return f" {token}"
+    text: str = tokenizer.decode([token], clean_up_tokenization_spaces=False)
+    return text
+
+
 class Detokenizer:
     """Turns a stream of token ids into text whose pieces add up to the text of all.
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slm_explorer.engines.answer import Answer
 from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
@@ -19,11 +20,8 @@ from slm_explorer.engines.decoder import Decoder, TransformersDecoder
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.engines.stop_strings import StopStrings
-from slm_explorer.engines.text import Detokenizer, encode_prompt, token_text
-from slm_explorer.errors import BadCheckpoint
+from slm_explorer.engines.text import encode_prompt
 from slm_explorer.types import (
-    Alternative,
     Delta,
     Done,
     FinishReason,
@@ -32,7 +30,6 @@ from slm_explorer.types import (
     ModelSpec,
     Progress,
     ScoreRequest,
-    TokenDetail,
 )
 
 # A prompt is read in pieces so that a stop is noticed between them; larger ones are no faster.
@@ -67,17 +64,18 @@ class TorchEngine:
         prompt = encode_prompt(ready.loaded, request)
         kept = ready.caches.take(request.chat, prompt.ids)
         cached = len(kept.ids)
-        answer = _Answer(ready, request, prompt.stop, prompt.ids)
+        answer = Answer(ready.loaded, request, prompt)
+        sampler = Sampler(request.sampling, prompt.ids)
         finish: FinishReason = "cancelled"
         clock.prefill_started()
         logits = self._prefill(ready, kept, prompt.ids, stop)
         clock.prefill_ended(len(kept.ids) - cached)
         try:
             while logits is not None and not stop.is_set():
-                token = answer.choose(logits)
+                token = sampler.choose(logits)
                 clock.token()
-                yield answer.delta(token, logits)
-                reason = answer.finished(clock.tokens, len(prompt.ids))
+                yield answer.push(token, logits)
+                reason = answer.finished()
                 if reason is not None:
                     finish = reason
                     break
@@ -127,71 +125,3 @@ class TorchEngine:
             logits = ready.decoder.last_logits(torch.tensor(chunk), kept.cache)
             kept.ids.extend(chunk)
         return logits
-
-
-class _Answer:
-    """One answer in the making: tokens in, text out, and when to end."""
-
-    def __init__(
-        self,
-        ready: _Ready,
-        request: GenerateRequest,
-        format_stops: tuple[str, ...],
-        prompt_ids: list[int],
-    ) -> None:
-        self._loaded = ready.loaded
-        self._sampling = request.sampling
-        self._alternatives = request.alternatives
-        self._sampler: Sampler | None = None
-        self._prompt_ids = prompt_ids
-        self._detokenizer = Detokenizer(ready.loaded.tokenizer)
-        self._stops = StopStrings((*request.sampling.stop, *format_stops))
-        self._last: int | None = None
-
-    def choose(self, logits: Tensor) -> int:
-        if self._sampler is None:
-            self._sampler = Sampler(self._sampling, self._prompt_ids, logits.shape[-1])
-        if not bool(logits.max().isfinite()):
-            raise BadCheckpoint(
-                "The model computes numbers that are not finite: its weights are broken, or too "
-                "large for this dtype. Load it as bf16 or f32."
-            )
-        self._last = self._sampler.choose(logits)
-        return self._last
-
-    def delta(self, token: int, logits: Tensor) -> Delta:
-        details = (self._detail(token, logits),) if self._alternatives else ()
-        if self._is_eos(token):
-            return Delta("", 1, details)
-        return Delta(self._stops.push(self._detokenizer.push(token)), 1, details)
-
-    def finished(self, output_tokens: int, prompt_tokens: int) -> FinishReason | None:
-        if self._stops.stopped or self._is_eos(self._last):
-            return "stop"
-        if output_tokens >= self._sampling.max_tokens:
-            return "length"
-        limit = self._loaded.context_length
-        if limit is not None and prompt_tokens + output_tokens >= limit:
-            return "context"
-        return None
-
-    def flush(self) -> str:
-        """What was held back for a character or a stop string that did not come."""
-        if self._stops.stopped:
-            return ""
-        return self._stops.push(self._detokenizer.flush()) + self._stops.flush()
-
-    def _is_eos(self, token: int | None) -> bool:
-        return token in self._loaded.eos_ids and not self._sampling.ignore_eos
-
-    def _detail(self, token: int, logits: Tensor) -> TokenDetail:
-        logprobs = logits.log_softmax(dim=-1)
-        top = logprobs.topk(min(self._alternatives, logprobs.shape[-1]))
-        return TokenDetail(
-            token_text(self._loaded.tokenizer, [token]),
-            float(logprobs[token]),
-            tuple(
-                Alternative(token_text(self._loaded.tokenizer, [each]), logprob)
-                for each, logprob in zip(top.indices.tolist(), top.values.tolist(), strict=True)
-            ),
-        )
