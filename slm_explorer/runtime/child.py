@@ -1,0 +1,181 @@
+"""The worker's side: load one model, then answer requests one after another.
+
+The engine works on the calling thread; a second thread reads the connection, so that a stop
+is heard while the engine computes. The same loop serves a process and, in tests, a thread.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from slm_explorer.engines.base import Engine
+from slm_explorer.engines.memory import private_memory
+from slm_explorer.engines.registry import create_engine
+from slm_explorer.errors import SlmError, WorkerError
+from slm_explorer.runtime.wire import (
+    Alive,
+    Cancel,
+    Connection,
+    FromWorker,
+    Load,
+    Loaded,
+    LoadFailed,
+    Run,
+    Said,
+)
+from slm_explorer.types import Event, Failed, GenerateRequest, Loading, ModelSpec
+
+# An engine that polls its stop flag is alive; the app hears of it this often at most.
+_ALIVE_EVERY_S = 0.25
+
+
+class _Voice:
+    """What the worker says. Engines may poll their stop flag on a thread of their own, and
+    two sends at once would tear the stream.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def say(self, message: FromWorker) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+
+class StopSign:
+    """The stop flag of one request. Polling it is what proves that the engine is alive:
+    a heartbeat of its own thread would go on while the engine hangs.
+    """
+
+    def __init__(self, tell: Callable[[FromWorker], None]) -> None:
+        self._tell = tell
+        self._stop = threading.Event()
+        self._told = time.monotonic()
+
+    def set(self) -> None:
+        self._stop.set()
+
+    def is_set(self) -> bool:
+        now = time.monotonic()
+        if now - self._told > _ALIVE_EVERY_S:
+            self._told = now
+            self._tell(Alive())
+        return self._stop.is_set()
+
+
+class _Inbox:
+    """Runs in order of arrival; cancels act at once, also on a run that waits here."""
+
+    def __init__(self, connection: Connection, voice: _Voice, hung_up: Callable[[], None]) -> None:
+        self._connection = connection
+        self._voice = voice
+        self._hung_up = hung_up
+        self._signs: dict[int, StopSign] = {}
+        self._lock = threading.Lock()
+        self._runs: queue.SimpleQueue[tuple[Run, StopSign] | None] = queue.SimpleQueue()
+
+    def read(self) -> None:
+        """Read until the app hangs up; then nothing is worth computing any more."""
+        try:
+            while True:
+                message = self._connection.recv()
+                with self._lock:
+                    if isinstance(message, Run):
+                        sign = self._signs[message.ticket] = StopSign(self._voice.say)
+                        self._runs.put((message, sign))
+                    elif isinstance(message, Cancel) and message.ticket in self._signs:
+                        self._signs[message.ticket].set()
+        except (EOFError, OSError):
+            self._hung_up()
+            with self._lock:
+                for sign in self._signs.values():
+                    sign.set()
+            self._runs.put(None)
+
+    def next(self) -> tuple[Run, StopSign] | None:
+        return self._runs.get()
+
+    def finished(self, ticket: int) -> None:
+        with self._lock:
+            del self._signs[ticket]
+
+
+def serve(connection: Connection, hung_up: Callable[[], None] = lambda: None) -> None:
+    """Serve one connection until the app hangs up, then return.
+
+    `hung_up` is called on the reading thread the moment that happens: a process exits there,
+    even while its engine computes.
+    """
+    try:
+        load = connection.recv()
+        if not isinstance(load, Load):
+            raise TypeError(f"expected Load, got {load!r}")
+        voice = _Voice(connection)
+        inbox = _Inbox(connection, voice, hung_up)
+        threading.Thread(target=inbox.read, name="worker-inbox", daemon=True).start()
+        engine = _load(voice, load.spec)
+        if engine is not None:
+            try:
+                _answer_all(voice, engine, inbox, load.spec)
+            finally:
+                engine.close()
+    except (EOFError, OSError):
+        pass  # The app is gone: nobody is left to tell.
+    finally:
+        connection.close()
+
+
+def _load(voice: _Voice, spec: ModelSpec) -> Engine | None:
+    def progress(fraction: float, stage: str) -> None:
+        voice.say(Said(None, Loading(fraction, stage)))
+
+    try:
+        engine = create_engine(spec.engine)
+        info = engine.load(spec, progress)
+    except Exception as error:
+        voice.say(LoadFailed(failure_of(error, f"Loading {spec.model}")))
+        return None
+    memory = private_memory()
+    voice.say(Loaded(info, memory.now, memory.peak))
+    return engine
+
+
+def _answer_all(voice: _Voice, engine: Engine, inbox: _Inbox, spec: ModelSpec) -> None:
+    while (item := inbox.next()) is not None:
+        run, stop = item
+
+        def say(event: Event, ticket: int = run.ticket) -> None:
+            voice.say(Said(ticket, event))
+
+        try:
+            if isinstance(run.request, GenerateRequest):
+                for answer in engine.generate(run.request, stop):
+                    say(answer)
+            else:
+                for measured in engine.score(run.request, stop):
+                    say(measured)
+        except Exception as error:
+            say(failure_of(error, spec.model))
+        finally:
+            inbox.finished(run.ticket)
+
+
+def failure_of(error: Exception, what: str) -> Failed:
+    """An engine's exception as an event: a user's error in its own words, a bug in plain ones."""
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, SlmError):
+        return Failed(str(error), type(error).__name__, trace)
+    if isinstance(error, MemoryError):
+        sentence = f"{what}: the memory ran out; choose a smaller model or unload another one."
+    else:
+        detail = str(error).strip().split("\n")[0][:200]
+        sentence = (
+            f"{what} failed unexpectedly ({type(error).__name__}: {detail}); "
+            "try again, and report it with the trace if it stays."
+        )
+    return Failed(sentence, WorkerError.__name__, trace)

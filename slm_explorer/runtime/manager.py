@@ -1,0 +1,344 @@
+"""Which models are loaded, who may use them, and who must go: one manager for the whole app."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from slm_explorer.errors import Cancelled, Evicted, SlmError, error_of_kind
+from slm_explorer.runtime.budget import Claim, MemoryView, budget, gigabytes, make_room
+from slm_explorer.runtime.job import Job
+from slm_explorer.runtime.launcher import Launcher
+from slm_explorer.runtime.watchdog import Watchdog, offender
+from slm_explorer.runtime.wire import Loaded
+from slm_explorer.runtime.worker import Aftermath, Worker
+from slm_explorer.settings import Settings
+from slm_explorer.types import (
+    Done,
+    Event,
+    Failed,
+    Loading,
+    ModelInfo,
+    ModelSpec,
+    Request,
+    WorkerState,
+)
+
+__all__ = ["Lease", "MemoryView", "ModelManager"]
+
+_log = logging.getLogger(__name__)
+
+# How late a stop is noticed while a model computes its first token or a request waits.
+_POLL_S = 0.05
+_GONE_S = 10.0
+
+OnLoad = Callable[[ModelSpec, ModelInfo, int, int | None], None]
+"""Called with (spec, info, predicted bytes, measured peak bytes or None) after every load."""
+
+
+class ModelManager:
+    """Loads models lazily, one worker a spec, within the memory budget.
+
+    `footprint` estimates a spec's bytes without reading weights, and may raise SlmError.
+    `memory` says what this machine or container has. `process_memory` gives a process's
+    private bytes (USS), None where unknown. `clock` is for tests.
+
+    A worker that dies or hangs fails the request it ran; requests that waited for it are
+    tried once more on a new worker, in their order, and fail if that dies too. A worker that
+    dies while it loads fails everybody who waited, since they would load the same thing. A
+    worker that is unloaded fails all of them. The next request always starts a new one.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        *,
+        footprint: Callable[[ModelSpec], int],
+        memory: Callable[[], MemoryView],
+        process_memory: Callable[[int], int | None],
+        settings: Settings,
+        on_load: OnLoad | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._launcher = launcher
+        self._footprint = footprint
+        self._memory = memory
+        self._process_memory = process_memory
+        self._settings = settings
+        self._on_load = on_load
+        self._clock = clock
+        self._lock = threading.Lock()
+        # In the order of their start. Requests enter a worker under this lock only, so an idle
+        # one stays idle while it is held.
+        self._workers: dict[ModelSpec, Worker] = {}
+        self._leaving: list[Worker] = []
+        self._leases: list[Lease] = []
+        self._numbers = itertools.count(1)
+        self._closed = False
+        self._watchdog: Watchdog[Job] = Watchdog(self.check, self._drop)
+
+    def prewarm(self) -> None:
+        """Make the first load quick. Returns at once."""
+        self._launcher.prewarm()
+
+    def stream(self, spec: ModelSpec, request: Request, cancel: threading.Event) -> Iterator[Event]:
+        """Answer a request. Blocks between events; exactly one Done or Failed ends it.
+
+        Setting `cancel` stops it within one token; so does closing the generator.
+        """
+        yield from self._follow(spec, Job(request, request.visitor, cancel, self._clock()))
+
+    @contextmanager
+    def lease(self, spec: ModelSpec, *, visitor: str, cancel: threading.Event) -> Iterator[Lease]:
+        """Hold a model: it begins to load, and nobody else's need or idle timeout unloads it.
+
+        Raises what stands against loading it, DoesNotFit above all.
+        """
+        job = Job(None, visitor, cancel, self._clock())
+        lease = Lease(self, spec, job, cancel)
+        with self._lock:
+            self._leases.append(lease)
+        try:
+            self._submit(spec, job)
+            yield lease
+        finally:
+            # No lock here either: see Job.abandoned.
+            lease.open = False
+            self._abandon(job)
+
+    def states(self) -> tuple[WorkerState, ...]:
+        """All workers, those that are ending too. The memory of each is the meters' matter."""
+        with self._lock:
+            workers = [*self._workers.values(), *self._leaving]
+        return tuple(worker.state() for worker in workers)
+
+    def unload(self, key: str) -> None:
+        """End the worker of that key and wait until its memory is free.
+
+        A running request gets Failed(Evicted). A key that is gone already is no error.
+        """
+        with self._lock:
+            worker = self._by_key(key)
+            if worker is None:
+                return
+            self._dismiss(
+                worker,
+                Evicted(f"{worker.spec.model} was unloaded meanwhile: send the message again."),
+            )
+        worker.gone.wait(_GONE_S)
+
+    def close(self) -> None:
+        """End all workers and threads. Idempotent; requests afterwards fail."""
+        with self._lock:
+            self._closed = True
+            for worker in list(self._workers.values()):
+                self._dismiss(worker, Evicted("SLM Explorer is shutting down."))
+            leaving = list(self._leaving)
+        for worker in leaving:
+            worker.join(_GONE_S)
+        self._watchdog.stop()
+
+    def check(self) -> None:
+        """One round of the watchdog: hung, idle and too large workers go. Called every second."""
+        with self._lock:
+            self._leases = [lease for lease in self._leases if lease.open]
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.measure(self._process_memory)
+            worker.drop_unwanted()
+            worker.end_if_hung(self._settings.hang_timeout_s)
+        memory = self._memory()
+        total = budget(memory, self._settings.memory_budget)
+        with self._lock:
+            for worker, claim in self._claims():
+                if worker.deserted and not self._leased(worker.spec):
+                    self._dismiss(worker, Evicted("Nobody waits for it any more."))
+                elif claim.idle_s is not None and claim.idle_s > self._settings.idle_timeout_s:
+                    self._dismiss(worker, Evicted("It was idle."))
+            claims = [claim for _, claim in self._claims()]
+            key = offender(claims, total, memory)
+            culprit = None if key is None else self._by_key(key)
+            if culprit is not None:
+                used = sum(claim.measured or 0 for claim in claims)
+                self._dismiss(culprit, _too_much(culprit.spec, used, total, memory))
+
+    # Requests.
+
+    def _follow(self, spec: ModelSpec, job: Job) -> Iterator[Event]:
+        over = False
+        told = False
+        try:
+            try:
+                self._submit(spec, job)
+            except SlmError as error:
+                job.fail(error)
+            while not over:
+                event = job.mailbox.get(_POLL_S)
+                if job.unwanted and not told:
+                    told = True
+                    self._watchdog.report(job)
+                if event is not None:
+                    over = isinstance(event, Done | Failed)
+                    yield event
+        finally:
+            if not over:
+                self._abandon(job)
+
+    def _abandon(self, job: Job) -> None:
+        job.abandoned = True
+        self._watchdog.report(job)
+
+    def _submit(self, spec: ModelSpec, job: Job) -> None:
+        """Into the line of the spec's worker, which is started where there is none."""
+        needed: int | None = None
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise Evicted("SLM Explorer is shutting down.")
+                if job.unwanted:
+                    raise Cancelled("The request was stopped before it began.")
+                worker = self._workers.get(spec)
+                if worker is not None and worker.submit(job):
+                    return
+                if needed is not None:
+                    self._start(spec, needed, job)
+                    return
+            # Outside the lock, for it may read a model's configuration.
+            needed = self._footprint(spec)
+
+    def _start(self, spec: ModelSpec, needed: int, job: Job) -> None:
+        memory = self._memory()
+        leaving = make_room(
+            spec.model,
+            needed,
+            [claim for _, claim in self._claims()],
+            total=budget(memory, self._settings.memory_budget),
+            memory=memory,
+            max_workers=self._settings.max_workers,
+        )
+        for key in leaving:
+            idle = self._by_key(key)
+            if idle is not None:
+                self._dismiss(idle, Evicted("It made room for another model."))
+        worker = Worker(
+            f"{spec.model}:{spec.recipe}#{next(self._numbers)}",
+            spec,
+            needed,
+            self._launcher,
+            self._clock,
+            self._note_loaded,
+            self._note_ended,
+        )
+        # One that is about to end may still be here under the same spec.
+        ending = self._workers.pop(spec, None)
+        if ending is not None:
+            self._leaving.append(ending)
+        self._workers[spec] = worker
+        worker.submit(job)
+        worker.begin(tuple(self._leaving))
+        self._watchdog.start()
+
+    def _drop(self, job: Job) -> None:
+        """A request that nobody wants any more; and a load that nobody waits for."""
+        with self._lock:
+            worker = job.worker
+            if worker is None:
+                return
+            worker.cancel(job)
+            if (
+                worker.deserted
+                and self._workers.get(worker.spec) is worker
+                and not self._leased(worker.spec)
+            ):
+                self._dismiss(worker, Evicted("Nobody waits for it any more."))
+
+    # Workers. The lock is held where a name starts with an underscore and is no callback.
+
+    def _claims(self) -> list[tuple[Worker, Claim]]:
+        return [
+            (worker, worker.claim(self._leased(worker.spec))) for worker in self._workers.values()
+        ]
+
+    def _leased(self, spec: ModelSpec) -> bool:
+        return any(lease.open and lease.spec == spec for lease in self._leases)
+
+    def _by_key(self, key: str) -> Worker | None:
+        return next((worker for worker in self._workers.values() if worker.key == key), None)
+
+    def _dismiss(self, worker: Worker, reason: SlmError) -> None:
+        del self._workers[worker.spec]
+        self._leaving.append(worker)
+        worker.end(reason)
+
+    def _note_loaded(self, worker: Worker, loaded: Loaded) -> None:
+        if self._on_load is None:
+            return
+        try:
+            self._on_load(worker.spec, loaded.info, worker.predicted, loaded.peak_memory_bytes)
+        except SlmError as error:
+            _log.warning("The load of %s was not recorded: %s", worker.spec.model, error)
+
+    def _note_ended(self, worker: Worker, rest: Aftermath) -> None:
+        with self._lock:
+            if self._workers.get(worker.spec) is worker:
+                del self._workers[worker.spec]
+            if worker in self._leaving:
+                self._leaving.remove(worker)
+        for job, failed in rest.failures:
+            job.mailbox.put(failed)
+        for job in rest.retries:
+            try:
+                self._submit(worker.spec, job)
+            except SlmError as error:
+                job.fail(error)
+
+
+class Lease:
+    """A hold on one model, from ModelManager.lease."""
+
+    def __init__(
+        self, manager: ModelManager, spec: ModelSpec, job: Job, cancel: threading.Event
+    ) -> None:
+        self.spec = spec
+        self.open = True
+        self._manager = manager
+        self._job = job
+        self._cancel = cancel
+
+    def loading(self) -> Iterator[Loading]:
+        """How far the load is, until it is there. Raises what the load failed with."""
+        while self._job.info is None:
+            if self._job.unwanted:
+                raise Cancelled("Loading was stopped.")
+            event = self._job.mailbox.get(_POLL_S)
+            if isinstance(event, Failed):
+                raise error_of_kind(event.kind, event.error)
+            if isinstance(event, Loading):
+                yield event
+
+    @property
+    def info(self) -> ModelInfo:
+        """The loaded model; waits for it. Raises what the load failed with."""
+        for _ in self.loading():
+            pass
+        assert self._job.info is not None
+        return self._job.info
+
+    def stream(self, request: Request) -> Iterator[Event]:
+        """Answer a request, as ModelManager.stream does."""
+        return self._manager.stream(self.spec, request, self._cancel)
+
+
+def _too_much(spec: ModelSpec, used: int, total: int, memory: MemoryView) -> Evicted:
+    if used > total:
+        why = f"the loaded models took {gigabytes(used)} of the {gigabytes(total)} budget"
+    else:
+        why = f"only {gigabytes(memory.available)} of this machine's memory was left"
+    return Evicted(
+        f"{spec.model} was unloaded because {why}: unload another model or choose a smaller one, "
+        "then try again."
+    )

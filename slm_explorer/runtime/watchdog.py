@@ -1,0 +1,79 @@
+"""A thread that looks after the workers every second, and whose turn it is to go."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from slm_explorer.runtime.budget import Claim, MemoryView, reserve
+
+T = TypeVar("T")
+
+
+class Watchdog(Generic[T]):
+    """Calls `check` every `every_s` seconds, and `heard` at once for everything reported.
+
+    `report` takes no lock, so that it may be called from wherever the garbage collector
+    happens to run.
+    """
+
+    def __init__(
+        self, check: Callable[[], None], heard: Callable[[T], None], every_s: float = 1.0
+    ) -> None:
+        self._check = check
+        self._heard = heard
+        self._every_s = every_s
+        self._reports: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread where it does not run yet; not from two threads at once."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+            self._thread.start()
+
+    def report(self, item: T) -> None:
+        self._reports.put(item)
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        if self._thread is not None:
+            self._reports.put(None)
+            self._thread.join()
+
+    def _watch(self) -> None:
+        due = time.monotonic() + self._every_s
+        while True:
+            try:
+                item = self._reports.get(timeout=max(0.0, due - time.monotonic()))
+            except queue.Empty:
+                self._check()
+                due = time.monotonic() + self._every_s
+                continue
+            if item is None:
+                return
+            self._heard(item)
+
+
+def offender(claims: Sequence[Claim], total: int, memory: MemoryView) -> str | None:
+    """Key of the worker to end before the kernel chooses one, None where all is well.
+
+    `claims` come in the order of their start. All is well while the workers together keep
+    within `total` bytes, and a quarter of the reserve is still available. Otherwise it is the
+    newest of those that take more than was predicted for them; where nobody does, whoever has
+    been idle longest, and at last the newest.
+    """
+    used = sum(claim.measured or 0 for claim in claims)
+    short = memory.available < reserve(memory.limit) // 4
+    if not claims or (used <= total and not short):
+        return None
+    for claim in reversed(claims):
+        if (claim.measured or 0) > claim.predicted:
+            return claim.key
+    idle = [claim for claim in claims if claim.idle_s is not None]
+    if idle:
+        return max(idle, key=lambda claim: claim.idle_s or 0.0).key
+    return claims[-1].key
