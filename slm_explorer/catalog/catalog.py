@@ -69,13 +69,13 @@ class Catalog:
 
     def suggestion(self, model: str) -> str:
         """A sentence " Did you mean ...?" with up to three close ids, or "" where none is close."""
-        names = {card.id: card.id for card in self.cards}
-        names |= {card.hub_id.casefold(): card.hub_id for card in self.cards if card.hub_id}
         wanted = model.casefold()
+        names = {card.id: card.id for card in self.cards}
+        if "/" in model:
+            names = {card.hub_id.casefold(): card.hub_id for card in self.cards if card.hub_id}
         close = [name for name in names if wanted and wanted in name]
         close = close or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-        close = close[:3]
-        return f" Did you mean {' or '.join(names[name] for name in close)}?" if close else ""
+        return f" Did you mean {' or '.join(names[name] for name in close[:3])}?" if close else ""
 
     def search(
         self,

@@ -15,13 +15,16 @@ from slm_explorer.errors import InvalidRequest
 Recipe = Literal["native", "f32", "bf16", "f16"]
 Verdict = Literal["fits", "tight", "too big", "n/a"]
 
-# Private memory (USS) of a worker process besides its model: a forkserver child with torch
-# preloaded, after importing transformers and writing 64 tokens with a llama of 0.3 M parameters.
-# Measured with torch 2.13.0 CPU, transformers 5.23.0, Linux x86_64, November 2026: 187 MB; 31 MB
-# where the forkserver had imported the model's class too.
-BASE_BYTES = 190_000_000
+# Private memory (USS) of a worker process besides its model: a forkserver child with torch and
+# the engine preloaded, once it has loaded a model of less than 2 MB and written 64 tokens after
+# a prompt of 256. Measured with torch 2.13.0 CPU, transformers 5.23.0, Linux x86_64, November
+# 2026: llama 176 MB, qwen3 180 MB, gemma3 176 MB. Most of it is code that transformers imports
+# with the model's class; 31 MB where the forkserver had imported that too.
+BASE_BYTES = 180_000_000
 BASE_LOW_BYTES = 30_000_000
 FIT_CONTEXT_TOKENS = 2048
+# The engine reads a prompt in pieces of this many tokens.
+PREFILL_TOKENS = 512
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
 # Allocators keep freed blocks and round sizes up; never seen to matter below this share.
 _SLACK = 0.10
@@ -30,12 +33,13 @@ _SLACK = 0.10
 @dataclass(frozen=True)
 class Footprint:
     """Bytes of one worker. `total` is the sum of the parts; `low` is before the first token,
-    `high` adds allocator slack. Where a part is unknown there is no Footprint at all.
+    `high` adds allocator slack. `kv_cache` and `activations` are None where the config does
+    not tell them; the total then lacks them.
     """
 
     weights: int
-    kv_cache: int
-    activations: int
+    kv_cache: int | None
+    activations: int | None
     base: int
     total: int
     low: int
@@ -54,28 +58,28 @@ class Fit:
 
 @dataclass(frozen=True)
 class _Numbers:
-    parameters: int
+    parameters: int | None
     stored_bytes: int
-    kv_values_per_token: int
-    hidden: int
-    intermediate: int
-    vocab: int
+    kv_values_per_token: int | None
+    hidden: int | None
+    intermediate: int | None
+    vocab: int | None
     value_bytes: int
     max_tokens: int | None
 
 
 def estimate_footprint(
     source: CheckpointFacts | Card, *, recipe: str, context_tokens: int
-) -> Footprint | None:
+) -> Footprint:
     """Estimate what one worker takes with a context of `context_tokens`, batch 1, on a CPU.
 
     Method. Weights: parameters x bytes of the dtype (the stored bytes for "native"). KV cache:
     2 x caching layers x KV heads x head_dim x bytes x tokens, no sliding window assumed, so an
-    upper bound. Activations: one layer's working set while the whole prompt is read, tokens x
-    (4 hidden + 3 MLP widths) x bytes, plus one row of float32 logits. Base: BASE_BYTES.
+    upper bound. Activations: one layer's working set while a piece of at most PREFILL_TOKENS is
+    read, tokens x (4 hidden + 3 MLP widths) x bytes, plus one row of float32 logits. Base:
+    BASE_BYTES.
 
-    None where the source lacks a number that the estimate needs. Raises InvalidRequest for an
-    unknown recipe.
+    Raises InvalidRequest for an unknown recipe, and for a card whose size is not known.
     """
     if recipe != "native" and recipe not in _CAST_BYTES:
         raise InvalidRequest(
@@ -83,13 +87,21 @@ def estimate_footprint(
         )
     found = _of_card(source) if isinstance(source, Card) else _of_checkpoint(source)
     if found is None:
-        return None
+        raise InvalidRequest("The size of this model is not known, so its memory is not either.")
     width = _CAST_BYTES.get(recipe, found.value_bytes)
-    weights = found.stored_bytes if recipe == "native" else found.parameters * width
     tokens = context_tokens if found.max_tokens is None else min(context_tokens, found.max_tokens)
-    kv_cache = found.kv_values_per_token * width * tokens
-    activations = tokens * (4 * found.hidden + 3 * found.intermediate) * width + 4 * found.vocab
-    total = weights + kv_cache + activations + BASE_BYTES
+    weights = found.stored_bytes
+    if recipe != "native" and found.parameters is not None:
+        weights = found.parameters * width
+    kv_cache = None
+    if found.kv_values_per_token is not None:
+        kv_cache = found.kv_values_per_token * width * tokens
+    activations = None
+    if found.hidden is not None and found.vocab is not None:
+        # Where the config has no MLP width, the usual one of GPTs: four times hidden.
+        values = 4 * found.hidden + 3 * (found.intermediate or 4 * found.hidden)
+        activations = min(tokens, PREFILL_TOKENS) * values * width + 4 * found.vocab
+    total = weights + (kv_cache or 0) + (activations or 0) + BASE_BYTES
     return Footprint(
         weights=weights,
         kv_cache=kv_cache,
@@ -106,8 +118,7 @@ def fit(card: Card, limit_bytes: int, *, recipe: str = "native") -> Fit:
 
     "tight" means that the estimate fits and its upper end does not.
     """
-    footprint = estimate_footprint(card, recipe=recipe, context_tokens=FIT_CONTEXT_TOKENS)
-    if footprint is None:
+    if _of_card(card) is None:
         reason = (
             "n/a: its parameter count is not known"
             if card.architecture is not None
@@ -116,6 +127,7 @@ def fit(card: Card, limit_bytes: int, *, recipe: str = "native") -> Fit:
             else "n/a: its weights are not on this machine"
         )
         return Fit("n/a", None, limit_bytes, reason)
+    footprint = estimate_footprint(card, recipe=recipe, context_tokens=FIT_CONTEXT_TOKENS)
     verdict: Verdict = (
         "fits"
         if footprint.high <= limit_bytes
@@ -156,7 +168,9 @@ def card_row(card: Card, limit_bytes: int) -> dict[str, object]:
     }
 
 
-def _size(count: int) -> str:
+def _size(count: int | None) -> str:
+    if count is None:
+        return "n/a"
     return f"{count / 1e9:.2f} GB" if count >= 10**9 else f"{count / 1e6:.1f} MB"
 
 
@@ -179,23 +193,16 @@ def _of_card(card: Card) -> _Numbers | None:
     )
 
 
-def _of_checkpoint(facts: CheckpointFacts) -> _Numbers | None:
-    if (
-        facts.parameters is None
-        or facts.kv_layers is None
-        or facts.num_key_value_heads is None
-        or facts.head_dim is None
-        or facts.hidden_size is None
-        or facts.vocab_size is None
-    ):
-        return None
+def _of_checkpoint(facts: CheckpointFacts) -> _Numbers:
+    kv_values = None
+    if facts.kv_layers is not None and facts.num_key_value_heads and facts.head_dim:
+        kv_values = 2 * facts.kv_layers * facts.num_key_value_heads * facts.head_dim
     return _Numbers(
         parameters=facts.parameters,
         stored_bytes=facts.weights_bytes,
-        kv_values_per_token=2 * facts.kv_layers * facts.num_key_value_heads * facts.head_dim,
+        kv_values_per_token=kv_values,
         hidden=facts.hidden_size,
-        # Where the config has no width of its own, the usual one of GPT's: four times hidden.
-        intermediate=facts.intermediate_size or 4 * facts.hidden_size,
+        intermediate=facts.intermediate_size,
         vocab=facts.vocab_size,
         value_bytes=DTYPE_BYTES.get(facts.dtypes[0], 2) if facts.dtypes else 2,
         max_tokens=facts.context_length,

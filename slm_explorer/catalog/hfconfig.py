@@ -150,7 +150,12 @@ def _lfm3(card: Card, a: Architecture) -> Config:
 
 def _qwen3_5(card: Card, a: Architecture) -> Config:
     """The decoder alone, without the vision tower."""
-    return {**_with_head_dim(card, a), "model_type": "qwen3_5_text", "linear_num_value_heads": 16}
+    return {
+        **_with_head_dim(card, a),
+        "model_type": "qwen3_5_text",
+        "architectures": ["Qwen3_5ForCausalLM"],
+        "linear_num_value_heads": 16,
+    }
 
 
 def _opt(card: Card, a: Architecture) -> Config:

@@ -33,6 +33,12 @@ class _Previous:
     at: float
 
 
+def private_bytes(pid: int) -> int | None:
+    """USS of a process: what ending it frees. None where it has vanished or is hidden."""
+    reading = ProcessReader().read((pid,))[pid]
+    return reading.uss if reading is not None else None
+
+
 class ProcessReader:
     """Reads processes and keeps what the next CPU percentages need. Not thread-safe."""
 

@@ -17,6 +17,9 @@ from slm_explorer.meters.gpu import load_nvml
 from slm_explorer.meters.readings import Snapshot
 from slm_explorer.types import WorkerState
 
+# Long enough for the kernel's clock ticks of 10 ms to make a rate.
+RATE_S = 0.25
+
 
 class Sampler:
     """The meters' history and newest snapshot. Every method may be called from any thread.
@@ -72,6 +75,18 @@ class Sampler:
             newest = self._history[-1] if self._history else None
         if newest is not None and (running or self._clock() - newest.at < self._interval_s):
             return newest
+        return self._take()
+
+    def read(self) -> Snapshot:
+        """A new snapshot now, with rates: it takes two where there is no earlier one.
+
+        Blocks for RATE_S then. For one question from a script, not for pages.
+        """
+        with self._changed:
+            first = not self._history
+        if first:
+            self._take()
+            threading.Event().wait(RATE_S)
         return self._take()
 
     def history(self) -> tuple[Snapshot, ...]:
