@@ -20,7 +20,6 @@ from slm_explorer.types import (
     Failed,
     GenerateRequest,
     GenerationStats,
-    Loading,
     ModelInfo,
     ModelSpec,
     Sampling,
@@ -113,8 +112,6 @@ def _answer(
                 raise error_of_kind(kind, error)
             case Done(GenerationStats() as stats):
                 return stats
-            case Loading():
-                continue
     raise InvalidRequest("The measurement was stopped.")
 
 
@@ -123,6 +120,7 @@ def _row(side: _Side, plan: BenchPlan) -> dict[str, object]:
     assert info is not None
     decode = [s.decode_tps for s in side.rounds if s.decode_tps is not None]
     prefill = [s.prefill_tps for s in side.rounds if s.prefill_tps is not None]
+    first = [s.ttft_s for s in side.rounds if s.ttft_s is not None]
     last = side.rounds[-1]
     return {
         "model": side.spec.model,
@@ -135,7 +133,7 @@ def _row(side: _Side, plan: BenchPlan) -> dict[str, object]:
         "max_tokens": plan.max_tokens,
         "repeats": plan.repeats,
         "load_s": info.load_s,
-        "ttft_s": median(s.ttft_s for s in side.rounds),
+        "ttft_s": median(first) if first else None,
         "prefill_tps": median(prefill) if prefill else None,
         "decode_tps": median(decode) if decode else None,
         "decode_tps_min": min(decode, default=None),

@@ -122,7 +122,6 @@ def serve(
 ) -> None:
     """Start the web app (also the default)."""
     from slm_explorer.services import build_services
-    from slm_explorer.ui.server import serve as serve_page
 
     settings = _settings(home, memory_budget, threads)
     settings = replace(
@@ -133,6 +132,10 @@ def serve(
     )
     services = build_services(settings)
     try:
+        # Workers' libraries load while the page's do: both take seconds, on different cores.
+        services.manager.prewarm()
+        from slm_explorer.ui.server import serve as serve_page
+
         serve_page(services)
     finally:
         services.close()

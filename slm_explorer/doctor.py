@@ -25,7 +25,7 @@ def examine(services: Services) -> dict[str, object]:
             "memory_bytes": memory.limit,
             "memory_available_bytes": memory.available,
             "memory_source": memory.source,
-            "budget_bytes": services.manager.budget(),
+            "budget_bytes": services.budget(),
             "cpu_cores": cpu.cores,
             "cpu_source": cpu.source,
             "threads": services.threads,

@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 from slm_explorer.chat import Ask, ChatService
 from slm_explorer.errors import Cancelled, InvalidRequest, error_of_kind
@@ -20,6 +21,7 @@ from slm_explorer.types import (
     Done,
     Failed,
     Message,
+    Role,
     Sampling,
     ScoreStats,
     ScoreWindow,
@@ -65,7 +67,7 @@ def _answer(
     ask = Ask(
         model=model,
         recipe=recipe,
-        messages=tuple(Message(role, text) for role, text in _turns(item)),
+        messages=tuple(Message(cast(Role, role), text) for role, text in item.messages),
         sampling=Sampling(max_tokens=ANSWER_TOKENS),
     )
     text, tokens = "", 0
@@ -150,10 +152,6 @@ def bootstrap_interval(
     draw = random.Random(0)
     values = sorted(bits_per_byte(draw.choices(windows, k=len(windows))) for _ in range(resamples))
     return values[int(0.025 * resamples)], values[int(0.975 * resamples) - 1]
-
-
-def _turns(item: SkillItem) -> Iterator[tuple[str, str]]:
-    yield from ((message["role"], message["content"]) for message in item.messages)
 
 
 def _row(model: str, recipe: str, **found: object) -> dict[str, object]:

@@ -13,16 +13,18 @@ from slm_explorer.assets import asset_folder
 from slm_explorer.bench import BenchPlan, run_bench
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.catalog import Catalog
-from slm_explorer.catalog.checkpoint import inspect_checkpoint
+from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
 from slm_explorer.catalog.fit import card_row, estimate_footprint
 from slm_explorer.catalog.hfconfig import shape_config
+from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.chat import ChatService
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.meters.limits import cpu_limit, read_memory
-from slm_explorer.meters.processes import private_bytes
+from slm_explorer.meters.processes import ProcessReader
 from slm_explorer.meters.readings import snapshot_row
 from slm_explorer.meters.sampler import Sampler
+from slm_explorer.runtime.budget import budget
 from slm_explorer.runtime.launcher import LocalLauncher
 from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.settings import Settings
@@ -49,6 +51,7 @@ class Services:
     store: Store
     memory_limit: int
     threads: int
+    budget: Callable[[], int]
 
     def model_rows(self, search: str = "") -> list[dict[str, object]]:
         """The catalog's rows, each with its fit for this machine's true limit."""
@@ -71,7 +74,7 @@ class Services:
             specs = [self.chat.spec(model or "", recipe, engine) for engine in engines]
         rows = run_bench(self.manager, specs, plan, report, threading.Event())
         for row in rows:
-            self._remember(lambda row=row: self.store.record_run("bench", row))
+            self._keep("bench", row)
         return rows
 
     def evaluate(
@@ -92,16 +95,18 @@ class Services:
             for name in chosen:
                 items = load_suite(suites[name])
                 row = evaluate_suite(self.chat, model, recipe, name, items, report, cancel)
-                self._remember(lambda row=row: self.store.record_run("evaluate", row))
+                self._keep("evaluate", row)
                 yield row
             if text is not None:
                 row = evaluate_text(self.chat, model, recipe, text, report, cancel)
-                self._remember(lambda row=row: self.store.record_run("evaluate", row))
+                self._keep("evaluate", row)
                 yield row
 
     def meters_row(self) -> dict[str, object]:
-        """One fresh reading of every meter."""
-        return snapshot_row(self.sampler.read())
+        """A fresh reading of every meter; rates are over the second before it."""
+        self.sampler.start()
+        newest = self.sampler.latest()
+        return snapshot_row(self.sampler.wait_for_next(newest.at, timeout=5) or newest)
 
     def close(self) -> None:
         self.sampler.stop()
@@ -118,16 +123,11 @@ class Services:
             shape_config=json.dumps(shape_config(card)),
         )
 
-    def _remember(self, write: Callable[[], None]) -> None:
-        remember(write)
-
-
-def remember(write: Callable[[], None]) -> None:
-    """Keep history where that is possible; a home that cannot be written stops nothing."""
-    try:
-        write()
-    except StorageError as error:
-        _log.warning("%s", error)
+    def _keep(self, kind: str, row: dict[str, object]) -> None:
+        try:
+            self.store.record_run(kind, row)
+        except StorageError as error:
+            _log.warning("%s", error)
 
 
 def build_services(settings: Settings) -> Services:
@@ -138,23 +138,36 @@ def build_services(settings: Settings) -> Services:
     threads = settings.threads or max(1, int(cpu_limit().cores))
 
     def footprint(spec: ModelSpec) -> int:
+        facts: CheckpointFacts | Card
         if spec.path is not None:
             facts = inspect_checkpoint(Path(spec.path))
         elif spec.shape_config is not None:
             facts = catalog.get(spec.model)
         else:
             return 0
-        return estimate_footprint(
+        estimate = estimate_footprint(
             facts, recipe=spec.recipe, context_tokens=EXPECTED_CONTEXT_TOKENS
-        ).total
+        )
+        # A config that tells no layer sizes: the files are at least what must be read.
+        return estimate.total if estimate else _weights_bytes(facts)
 
     def memory() -> MemoryView:
         reading = read_memory()
         return MemoryView(reading.limit, reading.used, reading.available, reading.source)
 
+    def total_budget() -> int:
+        return budget(memory(), settings.memory_budget)
+
+    def private_bytes(pid: int) -> int | None:
+        reading = ProcessReader().read([pid])[pid]
+        return None if reading is None else reading.uss
+
     def on_load(spec: ModelSpec, info: ModelInfo, predicted: int, peak: int | None) -> None:
         del info
-        remember(lambda: store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak))
+        try:
+            store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak)
+        except StorageError as error:
+            _log.warning("%s", error)
 
     manager = ModelManager(
         LocalLauncher(),
@@ -170,8 +183,13 @@ def build_services(settings: Settings) -> Services:
         catalog=catalog,
         manager=manager,
         chat=ChatService(catalog, manager, assets, threads=threads),
-        sampler=Sampler(manager.states, manager.budget),
+        sampler=Sampler(manager.states, total_budget, cache_folders=(hub_cache_folder(),)),
         store=store,
         memory_limit=read_memory().limit,
         threads=threads,
+        budget=total_budget,
     )
+
+
+def _weights_bytes(facts: CheckpointFacts | Card) -> int:
+    return facts.weights_bytes if isinstance(facts, CheckpointFacts) else 0
