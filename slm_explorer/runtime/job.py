@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from slm_explorer.errors import SlmError
@@ -11,6 +12,9 @@ from slm_explorer.types import Failed, ModelInfo, Request
 
 if TYPE_CHECKING:
     from slm_explorer.runtime.worker import Worker
+
+# How late a reader notices a stop while its model computes the first token or it waits.
+POLL_S = 0.05
 
 
 class Job:
@@ -41,4 +45,17 @@ class Job:
         return self.abandoned or self._cancel.is_set()
 
     def fail(self, error: SlmError) -> None:
-        self.mailbox.put(Failed(str(error), type(error).__name__))
+        self.mailbox.put(failed(error))
+
+
+@dataclass
+class Aftermath:
+    """What is left of a worker's line when it has ended: who is told what, who tries again."""
+
+    failures: list[tuple[Job, Failed]] = field(default_factory=list)
+    retries: list[Job] = field(default_factory=list)
+
+
+def failed(error: SlmError) -> Failed:
+    """An error as the event that ends a request."""
+    return Failed(str(error), type(error).__name__)

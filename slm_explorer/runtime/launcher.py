@@ -6,8 +6,10 @@ import multiprocessing
 import multiprocessing.connection
 import multiprocessing.context
 import multiprocessing.process
+import os
 import queue
 import signal
+import socket
 import threading
 from multiprocessing import forkserver, resource_tracker
 from typing import Protocol
@@ -116,7 +118,7 @@ class _LocalPlace:
     def __init__(
         self,
         worker: multiprocessing.process.BaseProcess,
-        connection: Connection,
+        connection: multiprocessing.connection.Connection,
         lock: threading.Lock,
     ) -> None:
         self._worker = worker
@@ -139,8 +141,14 @@ class _LocalPlace:
         # Once it is dead its number may belong to another process, so look first; and not
         # through Process, which a start of another worker may hold for seconds.
         with self._lock:
-            if not self._reaped and not self._ended(0):
+            if self._reaped:
+                return
+            if not self._ended(0):
                 self._worker.kill()
+            elif os.name == "posix":
+                # It looks the same where only the forkserver is dead: hanging up ends it too.
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as pipe:
+                    pipe.shutdown(socket.SHUT_RDWR)
 
     def reap(self) -> int | None:
         if not self._ended(_GRACE_S):

@@ -9,19 +9,20 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from slm_explorer.errors import Cancelled, Evicted, SlmError, error_of_kind
-from slm_explorer.runtime.budget import Claim, MemoryView, budget, gigabytes, make_room
-from slm_explorer.runtime.job import Job
+from slm_explorer.errors import Evicted, SlmError
+from slm_explorer.runtime.budget import Claim, MemoryView, budget, make_room
+from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
+from slm_explorer.runtime.lease import Lease
+from slm_explorer.runtime.reasons import shutting_down, stopped_early, too_much, unloaded
 from slm_explorer.runtime.watchdog import Watchdog, offender
 from slm_explorer.runtime.wire import Loaded
-from slm_explorer.runtime.worker import Aftermath, Worker
+from slm_explorer.runtime.worker import Worker
 from slm_explorer.settings import Settings
 from slm_explorer.types import (
     Done,
     Event,
     Failed,
-    Loading,
     ModelInfo,
     ModelSpec,
     Request,
@@ -32,8 +33,6 @@ __all__ = ["Lease", "MemoryView", "ModelManager"]
 
 _log = logging.getLogger(__name__)
 
-# How late a stop is noticed while a model computes its first token or a request waits.
-_POLL_S = 0.05
 _GONE_S = 10.0
 
 OnLoad = Callable[[ModelSpec, ModelInfo, int, int | None], None]
@@ -99,7 +98,7 @@ class ModelManager:
         Raises what stands against loading it, DoesNotFit above all.
         """
         job = Job(None, visitor, cancel, self._clock())
-        lease = Lease(self, spec, job, cancel)
+        lease = Lease(spec, job, lambda request: self.stream(spec, request, cancel))
         with self._lock:
             self._leases.append(lease)
         try:
@@ -125,10 +124,7 @@ class ModelManager:
             worker = self._by_key(key)
             if worker is None:
                 return
-            self._dismiss(
-                worker,
-                Evicted(f"{worker.spec.model} was unloaded meanwhile: send the message again."),
-            )
+            self._dismiss(worker, unloaded(worker.spec.model))
         worker.gone.wait(_GONE_S)
 
     def close(self) -> None:
@@ -136,7 +132,7 @@ class ModelManager:
         with self._lock:
             self._closed = True
             for worker in list(self._workers.values()):
-                self._dismiss(worker, Evicted("SLM Explorer is shutting down."))
+                self._dismiss(worker, shutting_down())
             leaving = list(self._leaving)
         for worker in leaving:
             worker.join(_GONE_S)
@@ -164,7 +160,7 @@ class ModelManager:
             culprit = None if key is None else self._by_key(key)
             if culprit is not None:
                 used = sum(claim.measured or 0 for claim in claims)
-                self._dismiss(culprit, _too_much(culprit.spec, used, total, memory))
+                self._dismiss(culprit, too_much(culprit.spec.model, used, total, memory))
 
     # Requests.
 
@@ -177,7 +173,7 @@ class ModelManager:
             except SlmError as error:
                 job.fail(error)
             while not over:
-                event = job.mailbox.get(_POLL_S)
+                event = job.mailbox.get(POLL_S)
                 if job.unwanted and not told:
                     told = True
                     self._watchdog.report(job)
@@ -198,9 +194,9 @@ class ModelManager:
         while True:
             with self._lock:
                 if self._closed:
-                    raise Evicted("SLM Explorer is shutting down.")
+                    raise shutting_down()
                 if job.unwanted:
-                    raise Cancelled("The request was stopped before it began.")
+                    raise stopped_early()
                 worker = self._workers.get(spec)
                 if worker is not None and worker.submit(job):
                     return
@@ -295,50 +291,3 @@ class ModelManager:
                 self._submit(worker.spec, job)
             except SlmError as error:
                 job.fail(error)
-
-
-class Lease:
-    """A hold on one model, from ModelManager.lease."""
-
-    def __init__(
-        self, manager: ModelManager, spec: ModelSpec, job: Job, cancel: threading.Event
-    ) -> None:
-        self.spec = spec
-        self.open = True
-        self._manager = manager
-        self._job = job
-        self._cancel = cancel
-
-    def loading(self) -> Iterator[Loading]:
-        """How far the load is, until it is there. Raises what the load failed with."""
-        while self._job.info is None:
-            if self._job.unwanted:
-                raise Cancelled("Loading was stopped.")
-            event = self._job.mailbox.get(_POLL_S)
-            if isinstance(event, Failed):
-                raise error_of_kind(event.kind, event.error)
-            if isinstance(event, Loading):
-                yield event
-
-    @property
-    def info(self) -> ModelInfo:
-        """The loaded model; waits for it. Raises what the load failed with."""
-        for _ in self.loading():
-            pass
-        assert self._job.info is not None
-        return self._job.info
-
-    def stream(self, request: Request) -> Iterator[Event]:
-        """Answer a request, as ModelManager.stream does."""
-        return self._manager.stream(self.spec, request, self._cancel)
-
-
-def _too_much(spec: ModelSpec, used: int, total: int, memory: MemoryView) -> Evicted:
-    if used > total:
-        why = f"the loaded models took {gigabytes(used)} of the {gigabytes(total)} budget"
-    else:
-        why = f"only {gigabytes(memory.available)} of this machine's memory was left"
-    return Evicted(
-        f"{spec.model} was unloaded because {why}: unload another model or choose a smaller one, "
-        "then try again."
-    )

@@ -1,31 +1,25 @@
-"""The app's side of one worker: its line of requests, its process, and the end of both.
-
-Two threads serve a worker: one starts the process, reads what it says and clears up when it
-ends; one writes, so that nobody who asks ever blocks on a pipe.
-"""
+"""The app's side of one worker: who waits for it, what it works on, and how that ends."""
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from slm_explorer.errors import Cancelled, Evicted, SlmError, WorkerCrashed, WorkerHung
+from slm_explorer.errors import Evicted, SlmError
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.fair_queue import FairQueue
-from slm_explorer.runtime.job import Job
-from slm_explorer.runtime.launcher import Launcher, Place
+from slm_explorer.runtime.job import Aftermath, Job, failed
+from slm_explorer.runtime.launcher import Launcher
+from slm_explorer.runtime.link import Link
+from slm_explorer.runtime.reasons import crashed, hung, stopped_early
 from slm_explorer.runtime.wire import (
     Cancel,
-    Connection,
     FromWorker,
-    Load,
     Loaded,
     LoadFailed,
     Run,
     Said,
-    ToWorker,
 )
 from slm_explorer.types import (
     Done,
@@ -39,14 +33,6 @@ from slm_explorer.types import (
     WorkerPhase,
     WorkerState,
 )
-
-
-@dataclass
-class Aftermath:
-    """What is left of a worker's line when it has ended: who is told what, who tries again."""
-
-    failures: list[tuple[Job, Failed]] = field(default_factory=list)
-    retries: list[Job] = field(default_factory=list)
 
 
 class Worker:
@@ -68,18 +54,14 @@ class Worker:
         self.key = key
         self.spec = spec
         self.predicted = predicted
-        self.gone = threading.Event()
-        self._launcher = launcher
         self._clock = clock
         self._loaded = loaded
         self._ended = ended
         self._lock = threading.Lock()
         self._line: FairQueue[Job] = FairQueue()
-        self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
         self._phase: WorkerPhase = "loading"
         self._loading = Loading(0.0, "starting")
         self._info: ModelInfo | None = None
-        self._place: Place | None = None
         self._running: Job | None = None
         self._ticket = 0
         self._started_at = 0.0
@@ -89,17 +71,18 @@ class Worker:
         self._peak: int | None = None
         self._reason: SlmError | None = None
         self._failure: Failed | None = None
-        self._exit_code: int | None = None
-        self._thread: threading.Thread | None = None
+        self._link = Link(key, spec, launcher, self._hear, self._bury)
 
     # What the manager asks of it. None of this blocks.
 
+    @property
+    def gone(self) -> threading.Event:
+        """Set when the process is gone, and everybody has been told."""
+        return self._link.gone
+
     def begin(self, after: Sequence[Worker]) -> None:
         """Start the process as soon as the workers that make room for it are gone."""
-        self._thread = threading.Thread(
-            target=self._live, args=(after,), name=f"worker {self.key}", daemon=True
-        )
-        self._thread.start()
+        self._link.begin([worker.gone for worker in after])
 
     def submit(self, job: Job) -> bool:
         """Put a request in the line; False where this worker is ending and takes no more."""
@@ -125,7 +108,7 @@ class Worker:
             if job is self._running:
                 self._ask_to_stop()
             elif self._line.remove(job):
-                job.fail(Cancelled("The request was stopped before it began."))
+                job.fail(stopped_early())
                 self._announce()
 
     def end(self, reason: SlmError) -> None:
@@ -135,13 +118,10 @@ class Worker:
                 return
             self._reason = reason
             self._phase = "stopping"
-            place = self._place
-        if place is not None:
-            place.kill()
+        self._link.kill()
 
     def join(self, timeout: float) -> None:
-        if self._thread is not None:
-            self._thread.join(timeout)
+        self._link.join(timeout)
 
     def end_if_hung(self, timeout_s: float) -> None:
         """End it where an engine at work has shown no sign of life for so long, or has not
@@ -156,12 +136,7 @@ class Worker:
             if self._clock() - since <= timeout_s:
                 return
             doing = "load" if self._info is None else "answer"
-        self.end(
-            WorkerHung(
-                f"{self.spec.model} did not {doing} for {timeout_s:g} seconds and was ended: "
-                "try again, or choose a smaller model."
-            )
-        )
+        self.end(hung(self.spec.model, doing, timeout_s))
 
     def drop_unwanted(self) -> None:
         """Take requests out of the line whose readers have gone away."""
@@ -172,8 +147,7 @@ class Worker:
 
     def measure(self, process_memory: Callable[[int], int | None]) -> None:
         """Look up what the process takes; what is unknown keeps its last value."""
-        with self._lock:
-            pid = None if self._place is None else self._place.pid
+        pid = self._link.pid
         size = None if pid is None else process_memory(pid)
         if size is not None:
             with self._lock:
@@ -204,7 +178,7 @@ class Worker:
             return WorkerState(
                 key=self.key,
                 spec=self.spec,
-                pid=None if self._place is None else self._place.pid,
+                pid=self._link.pid,
                 phase=self._phase,
                 loading_fraction=self._loading.fraction,
                 info=self._info,
@@ -219,13 +193,13 @@ class Worker:
     def _next(self) -> None:
         while self._running is None and (job := self._line.pop()) is not None:
             if job.request is None or job.unwanted:
-                job.fail(Cancelled("The request was stopped before it began."))
+                job.fail(stopped_early())
                 continue
             self._running = job
             self._ticket += 1
             self._stop_asked_at = None
             self._started_at = self._last_sign = self._clock()
-            self._outbox.put(Run(self._ticket, job.request))
+            self._link.send(Run(self._ticket, job.request))
         if self._running is None:
             self._idle_since = self._clock()
         self._phase = "idle" if self._running is None else "busy"
@@ -241,68 +215,13 @@ class Worker:
     def _ask_to_stop(self) -> None:
         if self._stop_asked_at is None:
             self._stop_asked_at = self._clock()
-            self._outbox.put(Cancel(self._ticket))
+            self._link.send(Cancel(self._ticket))
 
     def _grant(self, job: Job, info: ModelInfo) -> None:
         job.info = info
         job.mailbox.put(Loading(1.0, "loaded"))
 
-    # The process.
-
-    def _live(self, after: Sequence[Worker]) -> None:
-        try:
-            for other in after:
-                other.gone.wait()
-            self._serve()
-        finally:
-            try:
-                self._bury()
-            finally:
-                self.gone.set()
-
-    def _serve(self) -> None:
-        with self._lock:
-            if self._reason is not None:
-                return
-        try:
-            place = self._launcher.start(self.spec)
-        except OSError as error:
-            self.end(
-                WorkerCrashed(
-                    f"No process could be started for {self.spec.model} "
-                    f"({error.strerror or error}): unload a model, and try again."
-                )
-            )
-            return
-        with self._lock:
-            self._place = place
-            self._last_sign = self._clock()
-            unwanted = self._reason is not None
-        if unwanted:
-            place.kill()
-        self._outbox.put(Load(self.spec))
-        writer = threading.Thread(
-            target=self._write, args=(place.connection,), name=f"to {self.key}", daemon=True
-        )
-        writer.start()
-        try:
-            while True:
-                message = place.connection.recv()
-                self._hear(message)
-        except (EOFError, OSError):
-            pass  # The process is ending: that is the only way out of here.
-        finally:
-            self._exit_code = place.reap()
-            self._outbox.put(None)
-            writer.join()
-            place.connection.close()
-
-    def _write(self, connection: Connection) -> None:
-        try:
-            while (message := self._outbox.get()) is not None:
-                connection.send(message)
-        except OSError:
-            pass  # The reading thread hears of it too, and clears up.
+    # What the process says, on the link's thread.
 
     def _hear(self, message: FromWorker) -> None:
         with self._lock:
@@ -324,7 +243,7 @@ class Worker:
             self._loaded(self, message)
 
     def _become_ready(self, loaded: Loaded) -> Loaded:
-        if self._place is None or self._place.pid is None:
+        if self._link.pid is None:
             # Not a process of its own: the figures are those of the whole app.
             loaded = replace(loaded, memory_bytes=None, peak_memory_bytes=None)
         self._info = loaded.info
@@ -362,37 +281,20 @@ class Worker:
             stats, load_s=loaded_at - job.submitted_at, queue_s=self._started_at - loaded_at
         )
 
-    def _bury(self) -> None:
+    def _bury(self, code: int | None, failure: Exception | None) -> None:
         with self._lock:
             self._phase = "dead"
-            error = self._reason or self._crash()
+            error = self._reason or crashed(self.spec.model, code, failure)
             rest = Aftermath()
-            shared_fate = self._info is None or isinstance(error, Evicted)
             if self._running is not None:
-                rest.failures.append((self._running, self._failed(error)))
+                rest.failures.append((self._running, failed(error)))
                 self._running = None
+            same_again = self._info is None or isinstance(error, Evicted)
             while (job := self._line.pop()) is not None:
-                if shared_fate or job.retried:
-                    rest.failures.append((job, self._failure or self._failed(error)))
+                if same_again or job.retried:
+                    rest.failures.append((job, self._failure or failed(error)))
                 else:
                     job.retried = True
                     job.worker = None
                     rest.retries.append(job)
         self._ended(self, rest)
-
-    def _failed(self, error: SlmError) -> Failed:
-        return Failed(str(error), type(error).__name__)
-
-    def _crash(self) -> WorkerCrashed:
-        code = self._exit_code
-        if code == -9:
-            cause = "was ended by the system, likely because it ran out of memory (signal 9)"
-            advice = "unload another model or choose a smaller one"
-        elif code is not None and code < 0:
-            cause = f"crashed in native code (signal {-code})"
-            advice = "send the message again; it loads anew"
-        else:
-            known = "" if code is None else f" (exit code {code})"
-            cause = f"ended unexpectedly{known}"
-            advice = "send the message again; it loads anew"
-        return WorkerCrashed(f"The process that ran {self.spec.model} {cause}: {advice}.")

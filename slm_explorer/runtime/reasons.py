@@ -1,0 +1,57 @@
+"""Why a worker ended or a request was dropped, in words for whoever waited."""
+
+from __future__ import annotations
+
+from slm_explorer.errors import Cancelled, Evicted, WorkerCrashed, WorkerHung
+from slm_explorer.runtime.budget import MemoryView, gigabytes
+
+
+def crashed(model: str, code: int | None, failure: Exception | None) -> WorkerCrashed:
+    """The process died by itself: `code` is its exit code (negative: a signal, None: unknown),
+    `failure` is what kept it from starting at all.
+    """
+    if failure is not None:
+        what = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+        return WorkerCrashed(
+            f"No process could be started for {model} ({what}): unload a model and try again."
+        )
+    again = "send the message again to load it anew"
+    if code == -9:
+        cause = "was ended by the system, likely out of memory (signal 9)"
+        again = "unload another model or choose a smaller one"
+    elif code is not None and code < 0:
+        cause = f"crashed in native code (signal {-code})"
+    else:
+        cause = "ended unexpectedly" + ("" if code is None else f" (exit code {code})")
+    return WorkerCrashed(f"The process that ran {model} {cause}: {again}.")
+
+
+def hung(model: str, doing: str, timeout_s: float) -> WorkerHung:
+    return WorkerHung(
+        f"{model} did not {doing} for {timeout_s:g} seconds and was ended: "
+        "try again, or choose a smaller model."
+    )
+
+
+def too_much(model: str, used: int, total: int, memory: MemoryView) -> Evicted:
+    """The watchdog ended it before the kernel would."""
+    if used > total:
+        why = f"the loaded models took {gigabytes(used)} of the {gigabytes(total)} budget"
+    else:
+        why = f"only {gigabytes(memory.available)} of this machine's memory was left"
+    return Evicted(
+        f"{model} was unloaded because {why}: unload another model or choose a smaller one, "
+        "then try again."
+    )
+
+
+def unloaded(model: str) -> Evicted:
+    return Evicted(f"{model} was unloaded meanwhile: send the message again to load it anew.")
+
+
+def shutting_down() -> Evicted:
+    return Evicted("SLM Explorer is shutting down: start it again to go on.")
+
+
+def stopped_early() -> Cancelled:
+    return Cancelled("The request was stopped before it began: send it again when you like.")
