@@ -7,6 +7,7 @@ checkpoints are refused because unpickling runs whatever code the file contains.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _ENCODERS = frozenset(
     "albert bert camembert deberta deberta-v2 distilbert electra ernie eurobert mobilebert "
     "modernbert mpnet nomic_bert roberta roformer squeezebert xlm-roberta".split()
@@ -75,7 +77,7 @@ def inspect_checkpoint(path: Path) -> CheckpointFacts:
         raise BadCheckpoint(f"{path} is a file: give the folder that holds config.json.")
     config = _config(path)
     model_type = config.get("model_type")
-    if not isinstance(model_type, str) or not model_type:
+    if not isinstance(model_type, str) or not _PLAIN_NAME.fullmatch(model_type):
         raise BadCheckpoint(f"{path / 'config.json'} names no model_type: it is no model's config.")
     kind = _architecture_kind(model_type, config)
     if kind is not None and kind != "decoder":
@@ -169,7 +171,7 @@ def _tensors(path: Path) -> tuple[tuple[str, ...], tuple[TensorHeader, ...]]:
     shards: list[str] = []
     for shard in sorted({str(name) for name in weight_map.values()}):
         # A name with a path in it could point at any file of this machine.
-        if Path(shard).name != shard or not shard.endswith(".safetensors"):
+        if not _PLAIN_NAME.fullmatch(shard) or not shard.endswith(".safetensors"):
             raise BadCheckpoint(f"{path / _INDEX} names {shard[:80]!r}, which is no shard's name.")
         if not (path / shard).exists():
             raise BadCheckpoint(
