@@ -112,8 +112,9 @@ class Collector:
             "Memory",
             used_bytes=found.used,
             total_bytes=found.limit,
-            utilization=min(1.0, found.used / found.limit) if found.limit else None,
+            utilization=None if found.used is None else min(1.0, found.used / found.limit),
             source=found.source,
+            reason="n/a: nothing tells what this container uses" if found.used is None else None,
         )
 
 

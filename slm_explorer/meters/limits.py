@@ -25,14 +25,15 @@ _ROOT = Path("/")
 
 @dataclass(frozen=True)
 class MemoryReading:
-    """Bytes. `used` leaves out page cache that the kernel can drop at once.
+    """Bytes. `used` leaves out page cache that the kernel can drop at once; None where nothing
+    tells what this container uses: the machine's own use would be its neighbours'.
 
-    `available` is what can still be taken: no more than the limit leaves, nor than the machine
-    has. `source` names what set the limit.
+    `available` is what can still be taken: no more than any limit leaves, nor than the machine
+    has. `source` names what set `limit`, the smallest.
     """
 
     limit: int
-    used: int
+    used: int | None
     available: int
     source: str
 
@@ -60,24 +61,28 @@ def read_memory(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> 
     v1's memory.limit_in_bytes), MEMORY on a Hugging Face Space, the machine's own memory.
     """
     total, free = _machine_memory(root)
+    limit, used, available, source = total, total - free, free, "machine"
     groups = list(_groups(root, "memory"))
-    limit, source, scope = total, "machine", None
     for group in groups:
         names = ("memory.max", "memory.high") if group.v2 else ("memory.limit_in_bytes",)
         for name in names:
             found = _number(group.folder / name)
             # A limit at or above the machine's memory is how v1 writes "none".
-            if found is not None and 0 < found < limit:
-                limit, source, scope = found, f"cgroup {'v2' if group.v2 else 'v1'} {name}", group
+            if found is None or not 0 < found < total:
+                continue
+            usage = _group_usage(group)
+            # A wider group may be the fuller one, when others share it.
+            available = min(available, max(0, found - (usage or 0)))
+            if found < limit:
+                version = "v2" if group.v2 else "v1"
+                limit, used, source = found, usage, f"cgroup {version} {name}"
     told = _space_memory(os.environ if env is None else env)
     if told is not None and told < limit:
-        # The Space's container has no limit of its own: its group still tells what it uses.
         limit, source = told, "the Space's MEMORY"
-        scope = groups[0] if groups and _uses_a_group_of_its_own(groups[0], root) else None
-    used = None if scope is None else _group_usage(scope)
-    if used is None:
-        used = total - free
-    return MemoryReading(limit, min(used, total), max(0, min(limit - used, free)), source)
+        # No group sets the limit, but the innermost still tells what this container uses.
+        used = None if not groups or _is_v1_root(groups[0], root) else _group_usage(groups[0])
+        available = min(available, max(0, told - (used or 0)))
+    return MemoryReading(limit, used, available, source)
 
 
 def cpu_limit(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> CpuLimit:
@@ -150,9 +155,9 @@ def _group_usage(group: _Group) -> int | None:
     return max(0, current - (_statistic(group.folder / "memory.stat", key) or 0))
 
 
-def _uses_a_group_of_its_own(group: _Group, root: Path) -> bool:
-    """False for v1's root group, whose usage is the whole host's."""
-    return group.v2 or group.folder != root / "sys" / "fs" / "cgroup" / "memory"
+def _is_v1_root(group: _Group, root: Path) -> bool:
+    """v1's root group counts the whole host."""
+    return not group.v2 and group.folder == root / "sys" / "fs" / "cgroup" / "memory"
 
 
 def _quota(group: _Group) -> float | None:
