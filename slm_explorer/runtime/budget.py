@@ -18,7 +18,7 @@ class MemoryView:
     """The memory of this machine or container, in bytes, and where the limit was read."""
 
     limit: int
-    used: int
+    used: int | None
     available: int
     source: str
 

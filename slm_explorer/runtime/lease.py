@@ -22,15 +22,18 @@ class Lease:
         self.open = True
         self._job = job
         self._stream = stream
+        self._failed: Failed | None = None
 
     def loading(self) -> Iterator[Loading]:
         """How far the load is, until it is done. Raises what it failed with, or Cancelled."""
         while self._job.info is None:
+            if self._failed is not None:
+                raise error_of_kind(self._failed.kind, self._failed.error)
             if self._job.unwanted:
                 raise stopped_early()
             event = self._job.mailbox.get(POLL_S)
             if isinstance(event, Failed):
-                raise error_of_kind(event.kind, event.error)
+                self._failed = event
             if isinstance(event, Loading):
                 yield event
 

@@ -43,14 +43,14 @@ class Mailbox:
 
     def _join(self, event: Event) -> None:
         last = self._events[-1]
-        if isinstance(event, Delta):
-            if isinstance(last, Delta):
-                self._events[-1] = Delta(
-                    last.text + event.text,
-                    last.tokens + event.tokens,
-                    last.details + event.details,
-                )
-                return
-        elif not isinstance(event, Done | Failed):
-            self._events = deque(e for e in self._events if type(e) is not type(event))
+        if isinstance(event, Delta) and isinstance(last, Delta):
+            self._events[-1] = Delta(
+                last.text + event.text, last.tokens + event.tokens, last.details + event.details
+            )
+            return
+        if not isinstance(event, Delta | Done | Failed):
+            for place in reversed(range(len(self._events))):
+                if type(self._events[place]) is type(event):
+                    self._events[place] = event
+                    return
         self._events.append(event)

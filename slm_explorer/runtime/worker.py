@@ -264,7 +264,8 @@ class Worker:
         if job is None:
             return
         if isinstance(event, Done):
-            self._peak = event.stats.peak_memory_bytes or self._peak
+            if self._link.pid is not None:
+                self._peak = max(self._peak or 0, event.stats.peak_memory_bytes or 0) or None
             if isinstance(event.stats, GenerationStats):
                 event = Done(self._with_waits(event.stats, job))
         if not job.abandoned:
