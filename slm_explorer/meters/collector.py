@@ -88,7 +88,7 @@ class Collector:
     def _cpu(self, cores: tuple[float, ...]) -> DeviceReading:
         """With a quota, the share of the quota that the container uses; else of all cores."""
         limit = cpu_limit(root=self._root, env=self._env)
-        used = group_cpu_seconds(root=self._root) if limit.cores < len(cores) else None
+        used = group_cpu_seconds(root=self._root) if limit.cores < (os.cpu_count() or 1) else None
         now = None if used is None else (self._clock(), used)
         before, self._group_before = self._group_before, now
         utilization = sum(cores) / len(cores) if cores else None

@@ -61,7 +61,8 @@ def read_memory(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> 
     v1's memory.limit_in_bytes), MEMORY on a Hugging Face Space, the machine's own memory.
     """
     total, free = _machine_memory(root)
-    limit, used, available, source = total, total - free, free, "machine"
+    limit, available, source = total, free, "machine"
+    used: int | None = total - free
     groups = list(_groups(root, "memory"))
     for group in groups:
         names = ("memory.max", "memory.high") if group.v2 else ("memory.limit_in_bytes",)
