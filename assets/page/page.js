@@ -1,0 +1,55 @@
+// Mounts the views into Gradio's HTML components, and what belongs to the page as a whole:
+// keys, the switch between tabs, and which meters may poll.
+
+import { h, patch } from "./dom.js";
+import { board } from "./board.js";
+import { card, catalog } from "./catalog.js";
+import { meters } from "./meters.js";
+import { strip } from "./strip.js";
+
+const VIEWS = { board, card, catalog, meters, strip };
+
+const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
+
+function go(name, meter) {
+  for (const each of document.querySelectorAll("#slm-tabs button[role=tab]"))
+    if (each.textContent.trim() === name) each.click();
+  // The meter may still have to be drawn; two frames are enough for a tab that has been open.
+  if (meter) setTimeout(() => document.getElementById(`slm-meter-${meter}`)?.scrollIntoView({ block: "nearest" }), 300);
+}
+
+// Answers for gr.Timer: nothing polls in a hidden page, and the meters only on their own tab.
+function timers() {
+  const active = (on) => ({ __type__: "update", active: on });
+  const shown = !document.hidden;
+  return [active(shown), active(shown && tab()?.textContent.trim() === "Meters")];
+}
+
+export function mount(name, element, props, trigger, watch) {
+  const local = {};
+  const nearEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
+  const redraw = () => {
+    const follow = name === "board" && props.value.running && nearEnd();
+    patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go })).children);
+    if (follow) scrollTo(0, document.documentElement.scrollHeight);
+  };
+  element.classList.add(`slm-${name}`);
+  redraw();
+  watch("value", redraw);
+  if (name === "strip") document.addEventListener("visibilitychange", () => trigger("visibility"));
+}
+
+// Gradio's own `js=` handlers run outside of modules.
+window.slm = { timers };
+
+const phone = matchMedia("(pointer: coarse)");
+
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && document.body.hasAttribute("data-running") && !event.defaultPrevented)
+    document.querySelector("#slm-stop")?.click();
+}, false);
+
+// On a touch keyboard Enter is the only way to a new line, so it must not send.
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && phone.matches && event.target.closest?.("#slm-prompt")) event.stopPropagation();
+}, true);

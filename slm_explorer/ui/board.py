@@ -1,0 +1,147 @@
+"""What the chat shows, as plain values for assets/page/board.js."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from slm_explorer.printing import format_bytes
+from slm_explorer.types import GenerationStats
+from slm_explorer.ui.conversation import ENDED, LETTERS, Answer, Conversation, Turn
+from slm_explorer.ui.models import Choice
+
+_FINISHED = {
+    "length": "cut: reached max tokens",
+    "context": "cut: the context is full",
+    "cancelled": "stopped",
+}
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One lane in view. `chips` are its settings where they differ from the defaults."""
+
+    slot: int
+    choice: Choice | None
+    chips: tuple[str, ...] = ()
+
+
+def board_view(
+    chat: Conversation,
+    lanes: Sequence[Lane],
+    names: dict[str, Choice],
+    *,
+    running: bool = False,
+    notice: str = "",
+) -> dict[str, object]:
+    """The whole chat. `notice` is a sentence about what was just asked and refused."""
+    return {
+        "running": running,
+        "notice": notice,
+        "lanes": [_lane(lane) for lane in lanes],
+        "turns": [
+            {
+                "prompt": turn.prompt,
+                "answers": [_answer(turn, slot, names) for slot in range(len(turn.answers))],
+            }
+            for turn in chat.turns
+        ],
+    }
+
+
+def _lane(lane: Lane) -> dict[str, object]:
+    return {
+        "slot": lane.slot,
+        "letter": LETTERS[lane.slot],
+        "name": lane.choice.name if lane.choice else "no model",
+        "about": lane.choice.about if lane.choice else "Choose a model for this lane.",
+        "chips": list(lane.chips),
+    }
+
+
+def _answer(turn: Turn, slot: int, names: dict[str, Choice]) -> dict[str, object] | None:
+    answer = turn.answers[slot]
+    if answer is None:
+        return None
+    busy = answer.status in ("loading", "reading") and answer.fraction > 0
+    return {
+        "name": names[answer.model].name if answer.model in names else answer.model,
+        "recipe": answer.recipe,
+        "status": answer.status,
+        "running": answer.status not in ENDED,
+        "text": answer.text,
+        "note": _note(answer, turn, slot),
+        "fraction": answer.fraction if busy else None,
+        "figures": _figures(answer, answer.stats) if answer.stats else [],
+        "error": answer.error,
+        "trace": answer.trace,
+    }
+
+
+def _note(answer: Answer, turn: Turn, slot: int) -> str:
+    """What the lane is doing, or how its answer ended where that was no ordinary end."""
+    match answer.status:
+        case "waiting":
+            before = [
+                LETTERS[i]
+                for i, other in enumerate(turn.answers[:slot])
+                if other is not None and other.status not in ENDED
+            ]
+            if before and not answer.together:
+                return f"waits for lane {before[-1]}"
+            return "starting"
+        case "queued":
+            return f"queued: {answer.ahead} ahead" if answer.ahead else "queued: next"
+        case "loading":
+            return f"loading the model, {answer.fraction:.0%}"
+        case "reading":
+            return f"reading the prompt, {answer.fraction:.0%}"
+        case "writing":
+            return f"{answer.tokens:,} tokens"
+        case "stopped":
+            return "stopped before the first token"
+        case "done":
+            return _FINISHED.get(answer.stats.finish_reason, "") if answer.stats else ""
+        case "failed":
+            return ""
+
+
+def _figures(answer: Answer, stats: GenerationStats) -> list[dict[str, str]]:
+    """Text and, for hovering, the method. All of it measured in the worker's process."""
+    shared = " Other lanes were computing at the same time." if answer.together else ""
+    prefill = f" at {stats.prefill_tps:,.0f} tok/s" if stats.prefill_tps is not None else ""
+    read = stats.prompt_tokens - stats.cached_tokens
+    kept = f", {stats.cached_tokens:,} more were kept from before" if stats.cached_tokens else ""
+    rate = "n/a tok/s" if stats.decode_tps is None else f"{_rate(stats.decode_tps)} tok/s"
+    why = " n/a: there is no token after the first." if stats.decode_tps is None else ""
+    memory = "n/a" if stats.memory_bytes is None else format_bytes(stats.memory_bytes)
+    peak = "n/a" if stats.peak_memory_bytes is None else format_bytes(stats.peak_memory_bytes)
+    figures = [
+        (
+            f"TTFT {_duration(stats.ttft_s)}",
+            "Time to first token, from the start of work on this prompt; queue and load are "
+            f"not in it. Prefill read {read:,} tokens{prefill}{kept}.{shared}",
+        ),
+        (rate, f"Decode speed: tokens after the first, over their time.{why}{shared}"),
+        (
+            f"{stats.output_tokens:,} tokens",
+            f"Tokens written; the prompt has {stats.prompt_tokens:,}. "
+            f"Seed {stats.seed}.",
+        ),
+        (memory, f"Private memory (USS) of this model's process; its peak was {peak}."),
+    ]
+    if stats.load_s is not None and stats.load_s >= 0.05:
+        figures.append(
+            (f"load {_duration(stats.load_s)}", "Starting this model's process and reading it.")
+        )
+    if stats.queue_s is not None and stats.queue_s >= 0.05:
+        figures.append((f"queue {_duration(stats.queue_s)}", "Waiting for other visitors."))
+    return [{"text": text, "title": title} for text, title in figures]
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def _rate(per_second: float) -> str:
+    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}"

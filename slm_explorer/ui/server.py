@@ -1,0 +1,154 @@
+"""Serves the page: Gradio's settings, the security headers, and the end of a server's life."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from slm_explorer.errors import ServerError
+from slm_explorer.services import Services
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_WAITING = 256
+MAX_THREADS = 80
+
+# Gradio builds templates with Function() and writes inline scripts and styles, so those stay
+# allowed; what is blocked is everything foreign: an image address in a model's answer would
+# otherwise carry the conversation away. The Hub shows a Space inside its own page.
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "font-src 'self' data:",
+        "media-src 'self' data: blob:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
+    )
+)
+
+
+class SecurityHeaders:
+    """ASGI middleware that adds the headers to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._headers = [
+            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message.get("headers", []), *self._headers]
+            await send(message)
+
+        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
+
+
+def prepare_environment(home: Path) -> None:
+    """What Gradio reads from the environment when it is imported; call it before that."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    # Gradio rebuilds its usage table after every event otherwise: three times the CPU.
+    os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
+    os.environ["GRADIO_TEMP_DIR"] = str(_temporary_folder(home))
+
+
+def _temporary_folder(home: Path) -> Path:
+    folder = home / "gradio"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError:  # a read-only or full home does not stop the page
+        return Path(tempfile.mkdtemp(prefix="slm-explorer-"))
+
+
+def launch_arguments(services: Services) -> dict[str, Any]:
+    """Everything for Blocks.launch but where to listen."""
+    from starlette.middleware import Middleware
+    from starlette.routing import Mount
+    from starlette.staticfiles import StaticFiles
+
+    from slm_explorer.ui.theme import build_theme
+
+    scripts = Mount("/slm", StaticFiles(directory=services.assets / "page"))
+    return {
+        "theme": build_theme(),
+        "css_paths": services.assets / "style.css",
+        "app_kwargs": {"middleware": [Middleware(SecurityHeaders)], "routes": [scripts]},
+        "max_threads": MAX_THREADS,
+        "state_session_capacity": 500,
+        "max_file_size": "1mb",
+        "allowed_paths": [],
+        "run_history": False,
+        "enable_monitoring": False,
+        "ssr_mode": False,
+        "pwa": False,
+        "share": False,
+        "footer_links": ["api"],
+        "quiet": True,
+    }
+
+
+def launch(services: Services) -> tuple[gr.Blocks, str]:
+    """Serve in a thread; the page and its address. Raises ServerError with the next step."""
+    prepare_environment(services.settings.home)
+    from slm_explorer.ui.app import build_app
+
+    host, port = services.settings.host, services.settings.port
+    services.sampler.start()
+    services.manager.prewarm()
+    page = build_app(services).queue(max_size=MAX_WAITING, default_concurrency_limit=64)
+    try:
+        _, address, _ = page.launch(
+            server_name=host, server_port=port, prevent_thread_lock=True,
+            **launch_arguments(services),
+        )  # fmt: skip
+    except OSError as error:
+        raise ServerError(
+            f"The page could not be served at {host}:{port}, which is taken or not an address of "
+            f"this machine: choose another with --port or --host. ({error})"
+        ) from error
+    return page, address
+
+
+def announce(address: str) -> None:
+    """Tell whoever started the server where it is; stdout belongs to programs."""
+    print(f"SLM Explorer is at {address} (Ctrl+C ends it)", file=sys.stderr, flush=True)
+
+
+def serve(services: Services, *, on_ready: Callable[[str], None] = announce) -> None:
+    """Serve until interrupted (SIGINT) or told to end (SIGTERM); the caller closes `services`.
+
+    `on_ready` is called with the page's address once it answers. Raises ServerError.
+    """
+    import signal
+    import threading
+
+    ended = threading.Event()
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: ended.set())
+    page, address = launch(services)
+    try:
+        on_ready(address)
+        ended.wait()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        page.close(verbose=False)
