@@ -12,7 +12,8 @@ import yaml
 from slm_explorer.assets import asset_folder, project_file
 from slm_explorer.errors import InvalidRequest, StorageError
 
-NEEDED_ASSETS = ("catalog.json", "style.css", "sprouts", "evaluation")
+# Pictures of the README, and the files that a wheel keeps among its assets.
+UNNEEDED_ASSETS = ("screenshots", "app.py", "space.yaml")
 
 # Header keys that the Hub knows, from its configuration reference. A misspelt key would be
 # ignored there without a word.
@@ -135,14 +136,8 @@ def _fill(built: Path, header: dict[str, object]) -> None:
     package = Path(__file__).resolve().parent
     ignore = shutil.ignore_patterns("__pycache__", "assets")
     shutil.copytree(package, built / "slm_explorer", ignore=ignore)
-    for name in NEEDED_ASSETS:
-        source = asset_folder() / name
-        target = built / "assets" / name
-        target.parent.mkdir(exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, target)
-        else:
-            shutil.copy2(source, target)
+    unneeded = shutil.ignore_patterns(*UNNEEDED_ASSETS)
+    shutil.copytree(asset_folder(), built / "assets", ignore=unneeded)
     shutil.copy2(project_file("app.py"), built / "app.py")
     front = yaml.safe_dump(header, sort_keys=False, allow_unicode=True)
     readme = f"---\n{front}---\n" + _BODY.format(title=header["title"])

@@ -13,7 +13,6 @@ import struct
 import subprocess
 import sys
 import urllib.request
-from pathlib import Path
 
 from gradio_client import Client
 
@@ -43,14 +42,14 @@ def main(home: str) -> None:
     env = {name: value for name, value in os.environ.items() if not name.startswith("HF_HUB")}
     server = subprocess.Popen(
         [sys.executable, "-m", "slm_explorer", "serve", "--port", str(port), "--home", home],
-        stdout=subprocess.PIPE,
-        stderr=Path(home, "server.log").open("w", encoding="utf-8"),
+        stderr=subprocess.PIPE,
         text=True,
         env=env,
     )
     try:
-        assert server.stdout is not None
-        for line in server.stdout:
+        assert server.stderr is not None
+        for line in server.stderr:
+            print(line, end="", file=sys.stderr)
             if str(port) in line:
                 break
         client = Client(f"http://127.0.0.1:{port}/", verbose=False)
