@@ -18,6 +18,7 @@ from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
+from slm_explorer.engines.lean import lean_decoder
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
 from slm_explorer.engines.text import encode_prompt
@@ -53,9 +54,8 @@ class TorchEngine:
 
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
         loaded = load_model(spec, progress)
-        self._ready = _Ready(
-            loaded, TransformersDecoder(loaded.model), ConversationCaches(loaded.config)
-        )
+        decoder = lean_decoder(loaded.model) or TransformersDecoder(loaded.model)
+        self._ready = _Ready(loaded, decoder, ConversationCaches(loaded.config))
         return loaded.info
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
