@@ -1,0 +1,107 @@
+"""What a visitor does in Chromium: open the page, choose lanes, ask, watch tokens arrive."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from playwright.sync_api import Browser, Page, sync_playwright
+
+FLAGS = (
+    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync"
+).split()
+
+# Notes for each change of a lane the time and how many tokens it shows, in the page itself, so
+# that what is measured is what was painted and not when a driver asked.
+_WATCH = """
+() => {
+  window.seen = [];
+  const note = () => {
+    const lanes = [...document.querySelectorAll('.slm-turns .slm-answers:last-child .slm-answer')];
+    const row = lanes.map((lane) => ({
+      status: lane.dataset.status,
+      text: lane.querySelector('.slm-text')?.textContent.length ?? 0,
+      tokens: Number((lane.querySelector('.slm-figures')?.textContent.match(/([\\d,]+) tokens/) ??
+        [0, '0'])[1].replaceAll(',', '')),
+    }));
+    window.seen.push([performance.now() / 1000, row]);
+  };
+  new MutationObserver(note).observe(document.querySelector('#slm-board'),
+    { subtree: true, childList: true, characterData: true, attributes: true });
+}
+"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One change on the page: seconds on the page's clock, and each lane's state then."""
+
+    at: float
+    statuses: tuple[str, ...]
+    texts: tuple[int, ...]
+    tokens: tuple[int, ...]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, headless."""
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def open_page(browser: Browser, url: str) -> Page:
+    """A visitor of their own, with the chat ready to be written to."""
+    page = browser.new_context(viewport={"width": 1440, "height": 900}).new_page()
+    page.goto(url)
+    page.wait_for_selector("#slm-prompt textarea")
+    page.wait_for_selector(".slm-example")
+    return page
+
+
+def choose_one_lane(page: Page, name: str) -> None:
+    """Leave a single lane, with the model of that name."""
+    while page.locator(".slm-remove:visible").count() > 1:
+        lanes = page.locator(".slm-answer").count()
+        page.locator(".slm-remove:visible").last.click()
+        page.wait_for_function(f"document.querySelectorAll('.slm-answer').length < {lanes}")
+    page.locator("#slm-model-0 input").click()
+    page.get_by_role("option", name=name, exact=True).click()
+    page.wait_for_function(
+        "name => document.querySelector('.slm-answer .slm-name').textContent === name", arg=name
+    )
+
+
+def ask(page: Page, prompt: str) -> float:
+    """Send a prompt; the moment of the click on the page's clock, in seconds."""
+    page.fill("#slm-prompt textarea", prompt)
+    page.evaluate(_WATCH)
+    return float(
+        page.evaluate(
+            "() => { const at = performance.now() / 1000;"
+            " document.querySelector('#slm-send').click(); return at; }"
+        )
+    )
+
+
+def await_end(page: Page, timeout_s: float = 300) -> list[Seen]:
+    """Everything seen until all lanes have ended."""
+    page.wait_for_function(
+        "() => window.seen.length && window.seen.at(-1)[1].length && window.seen.at(-1)[1]"
+        ".every((lane) => ['done', 'failed', 'stopped'].includes(lane.status))",
+        timeout=timeout_s * 1000,
+    )
+    return [
+        Seen(
+            at,
+            tuple(lane["status"] for lane in row),
+            tuple(lane["text"] for lane in row),
+            tuple(lane["tokens"] for lane in row),
+        )
+        for at, row in page.evaluate("() => window.seen")
+    ]

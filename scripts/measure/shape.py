@@ -1,0 +1,44 @@
+"""A checkpoint of a card's real blocks with random weights, placed in a cache of its own, so that
+the page can run a model of that size where none can be downloaded.
+
+Its vocabulary and tokenizer are the Sprouts': every token it draws has a text to show.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from slm_explorer.assets import asset_folder
+from slm_explorer.catalog.catalog import Catalog
+from slm_explorer.catalog.hfconfig import shape_config
+
+_WRITE = """
+import json, sys, torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+target, donor, text = sys.argv[1:]
+fields = json.loads(text)
+torch.manual_seed(0)
+config = AutoConfig.for_model(fields.pop("model_type"), **fields)
+AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(target)
+AutoTokenizer.from_pretrained(donor).save_pretrained(target)
+"""
+
+
+def place_shape(card_id: str, cache: Path) -> None:
+    """Write the checkpoint where the Hugging Face cache would keep the card's model."""
+    assets = asset_folder()
+    card = Catalog.load(assets).get(card_id)
+    donor = assets / "sprouts" / "sprout-5m"
+    vocabulary = json.loads((donor / "config.json").read_text(encoding="utf-8"))["vocab_size"]
+    config = {**shape_config(card), "vocab_size": vocabulary, "pad_token_id": None}
+    repository = cache / ("models--" + (card.hub_id or card.id).replace("/", "--"))
+    revision = "0" * 40
+    target = repository / "snapshots" / revision
+    target.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(revision, encoding="utf-8")
+    words = [sys.executable, "-c", _WRITE, str(target), str(donor), json.dumps(config)]
+    subprocess.run(words, check=True)
