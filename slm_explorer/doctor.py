@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import platform
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 
 from slm_explorer import __version__
@@ -60,7 +60,10 @@ def _missing(services: Services) -> list[object]:
             except SlmError as error:
                 say(f"{card.id}: {error}", f"python scripts/train_sprouts.py --only {card.id}")
     home = services.settings.home
-    nearest = next(folder for folder in (home, *home.parents) if folder.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        say(f"history cannot be kept in {home}", "slm-explorer --home FOLDER")
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=home):
+            pass
+    except OSError as error:
+        say(f"history cannot be kept in {home} ({error.strerror})", "slm-explorer --home FOLDER")
     return problems

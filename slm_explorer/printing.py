@@ -111,15 +111,17 @@ class Printer:
 
     def answer(self, ask: Ask, events: Iterable[Event]) -> None:
         """Stream one model's answer, then its figures. Raises the error that ended it."""
-        text = ""
+        text = said = ""
         if not self._json:
             print(f"[{ask.model}]")
         for event in events:
             match event:
                 case Queued(ahead):
                     self.progress(f"{ask.model}: {ahead} ahead")
-                case Loading(fraction, stage):
-                    self.progress(f"{ask.model}: {stage} {fraction:.0%}")
+                case Loading(_, stage):
+                    if stage != said:
+                        said = stage
+                        self.progress(f"{ask.model}: {stage}")
                 case Delta(piece):
                     text += piece
                     if not self._json:
@@ -152,16 +154,17 @@ class Printer:
         if self._json:
             self.row(report)
             return
-        for section, found in report.items():
+        devices, missing = report["devices"], report["missing"]
+        assert isinstance(devices, list)
+        assert isinstance(missing, list)
+        for section in ("versions", "limits"):
+            found = report[section]
+            assert isinstance(found, Mapping)
             print(f"{section}:")
-            lines = found.items() if isinstance(found, Mapping) else enumerate(_list(found), 1)
-            for name, value in lines:
-                shown = value
-                if isinstance(value, Mapping):
-                    shown = ", ".join(f"{k} {format_value(k, v)}" for k, v in value.items())
-                print(f"  {name}: {shown}")
-
-
-def _list(found: object) -> list[object]:
-    assert isinstance(found, list)
-    return found or ["nothing"]
+            for key, value in found.items():
+                print(f"  {key}: {format_value(key, value)}")
+        print("devices:")
+        self.table(devices, "devices")
+        print("missing:" if missing else "missing: nothing")
+        for problem in missing:
+            print(f"  {problem['what']}; type: {problem['type']}")
