@@ -59,9 +59,12 @@ def make_manager(counting: Counting, tmp_path: Path) -> Iterator[MakeManager]:
 def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     """The gate of the model "gated", see gated.py; opened at the end in any case."""
     monkeypatch.setitem(registry.ENGINES, "gated", "tests.runtime.gated:GatedEngine")
+    monkeypatch.setitem(registry.ENGINES, "deaf", "tests.runtime.gated:DeafEngine")
     GATES["gated"] = Gate()
     yield GATES["gated"]
-    GATES.pop("gated").open.set()
+    gate = GATES.pop("gated")
+    gate.load.set()
+    gate.answer.set()
 
 
 @pytest.fixture

@@ -17,7 +17,8 @@ class Gate:
     """What one test shares with its engines."""
 
     def __init__(self) -> None:
-        self.open = threading.Event()
+        self.load = threading.Event()
+        self.answer = threading.Event()
         self.loads = 0
         self.closed = 0
         self.served: list[str] = []
@@ -34,7 +35,7 @@ class GatedEngine:
         self._gate = GATES[spec.model]
         self._gate.loads += 1
         progress(0.5, "waiting for the gate")
-        self._gate.open.wait(60)
+        self._gate.load.wait(60)
         return self._echo.load(spec, progress)
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
@@ -44,3 +45,12 @@ class GatedEngine:
     def close(self) -> None:
         self._gate.closed += 1
         self._echo.close()
+
+
+class DeafEngine(GatedEngine):
+    """Looks at its stop flag, as an engine should, and goes on all the same."""
+
+    def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
+        yield Delta(f"{request.raw}?", 1)
+        while not self._gate.answer.wait(0.01):
+            stop.is_set()

@@ -66,7 +66,7 @@ def test_two_visitors_load_one_model_once(
     visits = [Visit(manager, gated, f"for {name}", name) for name in ("ann", "bob", "cy")]
     for visit in visits:
         visit.until(lambda e: isinstance(e, Loading) and e.stage == "waiting for the gate")
-    gate.open.set()
+    gate.load.set()
     assert [visit.stats().output_tokens for visit in visits] == [2, 2, 2]
     assert [visit.text for visit in visits] == ["for ann", "for bob", "for cy"]
     assert gate.loads == 1
@@ -83,7 +83,7 @@ def test_a_load_outlives_the_visitor_who_began_it(
     ann.cancel.set()
     assert ann.failure().kind == "Cancelled"
     bob.until(lambda event: event == Queued(0))
-    gate.open.set()
+    gate.load.set()
     bob.stats()
     assert (bob.text, gate.loads, gate.served) == ("bob's", 1, ["bob: bob's"])
 
@@ -118,7 +118,7 @@ def test_a_failed_load_fails_for_all_who_waited_and_is_tried_anew(
 def test_three_visitors_take_turns_and_hear_their_place(
     make_manager: MakeManager, gate: Gate, gated: ModelSpec
 ) -> None:
-    gate.open.set()
+    gate.load.set()
     manager = make_manager(ThreadLauncher())
     running = Visit(manager, gated, BLOCKER, "zoe")
     running.until(Delta)

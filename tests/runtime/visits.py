@@ -25,7 +25,7 @@ from slm_explorer.types import (
 )
 
 # Generous: this is when a test gives up, never what it measures.
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0
 # One word, then a minute of silence that only a stop ends.
 BLOCKER = "first /slow 60 second"
 _ids = itertools.count()

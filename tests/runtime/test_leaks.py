@@ -1,0 +1,81 @@
+"""Loading and unloading again and again leaves the app as it was."""
+
+from __future__ import annotations
+
+import gc
+import multiprocessing.forkserver
+import threading
+from pathlib import Path
+
+import pytest
+
+from slm_explorer.assets import asset_folder
+from slm_explorer.types import ModelSpec
+from tests.runtime.conftest import MakeManager
+from tests.runtime.visits import Counting, Visit, alive, echo
+
+ROUNDS = 10
+MB = 10**6
+
+
+def private_bytes(pid: int | str) -> int:
+    """USS: what only this process holds."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def held() -> tuple[int, int, int]:
+    """Private bytes of the app and its forkserver, open files, threads."""
+    gc.collect()
+    server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    files = len(list(Path("/proc/self/fd").iterdir()))
+    return private_bytes("self") + private_bytes(server), files, threading.active_count()
+
+
+def smallest_sprout() -> ModelSpec | None:
+    weights = (asset_folder() / "sprouts").glob("*/model.safetensors")
+    folders = sorted((path.stat().st_size, path.parent) for path in weights)
+    if not folders:
+        return None
+    return ModelSpec(model="sprout", path=str(folders[0][1]), engine="torch")
+
+
+@pytest.mark.parametrize("model", ["echo", "sprout"])
+def test_loads_and_unloads_in_turn_leave_memory_files_and_threads_where_they_were(
+    make_manager: MakeManager, counting: Counting, model: str
+) -> None:
+    spec = echo(allocate=20 * MB) if model == "echo" else smallest_sprout()
+    if spec is None:
+        pytest.skip("no Sprout is trained yet")
+    manager = make_manager()
+
+    def load_and_unload() -> None:
+        assert Visit(manager, spec, "Tell me a story", "ann").stats().output_tokens > 0
+        (state,) = manager.states()
+        manager.unload(state.key)
+
+    load_and_unload()
+    memory, files, threads = held()
+    for _ in range(ROUNDS):
+        load_and_unload()
+    memory_after, files_after, threads_after = held()
+    assert memory_after - memory < 30 * MB
+    assert (files_after, threads_after) == (files, threads)
+    assert len(counting.pids) == ROUNDS + 1
+    assert not any(alive(pid) for pid in counting.pids)
+
+
+def test_a_closed_manager_leaves_no_thread_and_no_file(make_manager: MakeManager) -> None:
+    def use() -> None:
+        manager = make_manager()
+        Visit(manager, echo(), "hello").stats()
+        Visit(manager, echo(), "one /crash").failure()
+        Visit(manager, echo(fail="broken"), "hello").failure()
+        manager.close()
+
+    use()
+    _, files, threads = held()
+    for _ in range(3):
+        use()
+    _, files_after, threads_after = held()
+    assert (files_after, threads_after) == (files, threads)
