@@ -17,6 +17,7 @@ from slm_explorer.types import (
     Loading,
     Queued,
 )
+from slm_explorer.units import format_bytes
 
 # The columns of a table for people, in order; JSON always has every key.
 COLUMNS: dict[str, tuple[str, ...]] = {
@@ -48,15 +49,6 @@ COLUMNS: dict[str, tuple[str, ...]] = {
     "devices": ("kind", "name", "used_bytes", "total_bytes", "utilization", "power_w"),
     "workers": ("model", "pid", "pss_bytes", "uss_bytes", "cpu"),
 }
-
-
-def format_bytes(count: float) -> str:
-    """Decimal units with three significant digits: 1.23 GB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if abs(count) < 999.5:
-            return f"{count:.3g} {unit}"
-        count /= 1000
-    return f"{count:.3g} TB"
 
 
 def format_value(key: str, value: object) -> str:

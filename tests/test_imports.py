@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "slm_explorer"
-BASE = {"types", "errors", "settings", "assets", "skills", ""}
+BASE = {"types", "errors", "settings", "assets", "skills", "units", ""}
 SERVICES = {"services", "chat", "bench", "evaluate", "doctor", "space"}
 ALLOWED: dict[str, set[str]] = {
     "catalog": {"catalog"} | BASE,

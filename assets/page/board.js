@@ -22,8 +22,8 @@ function empty(value, columns, trigger, props) {
   return h("div", { class: "slm-empty", style: columns },
     h("div", { class: "slm-answers" },
       value.lanes.map((lane) =>
-        h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name),
-          h("p", {}, lane.about), lane.chips.length ? h("p", { class: "slm-quiet" }, lane.chips.join(" · ")) : null))),
+        h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name, lane.chips.map((chip) => h("span", { class: "slm-chip" }, chip))),
+          h("p", {}, lane.about)))),
     h("div", { class: "slm-examples" },
       props.examples.map((group) =>
         h("section", {}, h("h3", {}, group.title), h("p", { class: "slm-quiet" }, group.note),
@@ -68,7 +68,7 @@ function answer(given, lane, trigger) {
   const running = given.running;
   return h("section", { class: "slm-answer", "data-status": given.status, "data-slot": lane.slot },
     caption(lane, given.name,
-      given.recipe === "native" ? null : h("span", { class: "slm-chip" }, given.recipe),
+      given.chips.map((chip) => h("span", { class: "slm-chip" }, chip)),
       running
         ? button("Stop", `Stop lane ${lane.letter}`, () => trigger("halt", { slot: lane.slot }), { class: "slm-button slm-stop" })
         : given.text ? button("Copy", "Copy the answer", () => copy(given.text), { class: "slm-button slm-copy" }) : null),

@@ -49,7 +49,9 @@ document.addEventListener("keydown", (event) => {
     document.querySelector("#slm-stop")?.click();
 }, false);
 
-// On a touch keyboard Enter is the only way to a new line, so it must not send.
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Enter" && phone.matches && event.target.closest?.("#slm-prompt")) event.stopPropagation();
-}, true);
+// On a touch keyboard Enter is the only way to a new line, so it must not send. Gradio listens
+// to keypress.
+for (const kind of ["keydown", "keypress"])
+  document.addEventListener(kind, (event) => {
+    if (event.key === "Enter" && phone.matches && event.target.closest?.("#slm-prompt")) event.stopPropagation();
+  }, true);

@@ -12,6 +12,7 @@ from secrets import token_urlsafe
 from typing import Any
 
 import gradio as gr
+from gradio.events import api
 
 from slm_explorer.chat import Ask, chat_row
 from slm_explorer.errors import InvalidRequest, SlmError
@@ -135,9 +136,9 @@ def add_endpoints(services: Services, *, trusted: bool) -> None:
         finally:
             cancel.set()
 
-    gr.api(models, api_name="models", queue=False)
-    gr.api(meters, api_name="meters", queue=False)
-    gr.api(chat, api_name="chat", concurrency_limit=CONCURRENT_CHATS)
+    api(models, api_name="models", queue=False)
+    api(meters, api_name="meters", queue=False)
+    api(chat, api_name="chat", concurrency_limit=CONCURRENT_CHATS)
 
 
 @contextmanager

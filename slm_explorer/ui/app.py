@@ -27,7 +27,8 @@ def build_app(services: Services) -> gr.Blocks:
     """
     choices = runnable(services)
     runs = Runs()
-    with gr.Blocks(title="SLM Explorer", analytics_enabled=False, fill_width=True) as page:
+    page = gr.Blocks(title="SLM Explorer", analytics_enabled=False, fill_width=True)
+    with page:
         strip = Strip(services)
         with gr.Tabs(elem_id="slm-tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_item:
@@ -51,6 +52,7 @@ def build_app(services: Services) -> gr.Blocks:
         strip.html.visibility(**timers)
         page.load(strip.read, None, strip.html, queue=False, show_progress="hidden",
                   api_visibility="private")  # fmt: skip
+
         # A closed tab: the stream ends at its next yield, and this ends it where none comes.
         def closed(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")

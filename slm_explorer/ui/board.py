@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from slm_explorer.printing import format_bytes
 from slm_explorer.types import GenerationStats
 from slm_explorer.ui.conversation import ENDED, LETTERS, Answer, Conversation, Turn
 from slm_explorer.ui.models import Choice
+from slm_explorer.units import format_bytes
 
 _FINISHED = {
     "length": "cut: reached max tokens",
@@ -66,7 +66,7 @@ def _answer(turn: Turn, slot: int, names: dict[str, Choice]) -> dict[str, object
     busy = answer.status in ("loading", "reading") and answer.fraction > 0
     return {
         "name": names[answer.model].name if answer.model in names else answer.model,
-        "recipe": answer.recipe,
+        "chips": list(answer.chips),
         "status": answer.status,
         "running": answer.status not in ENDED,
         "text": answer.text,
@@ -118,15 +118,14 @@ def _figures(answer: Answer, stats: GenerationStats) -> list[dict[str, str]]:
     peak = "n/a" if stats.peak_memory_bytes is None else format_bytes(stats.peak_memory_bytes)
     figures = [
         (
-            f"TTFT {_duration(stats.ttft_s)}",
+            "TTFT n/a" if stats.ttft_s is None else f"TTFT {_duration(stats.ttft_s)}",
             "Time to first token, from the start of work on this prompt; queue and load are "
             f"not in it. Prefill read {read:,} tokens{prefill}{kept}.{shared}",
         ),
         (rate, f"Decode speed: tokens after the first, over their time.{why}{shared}"),
         (
             f"{stats.output_tokens:,} tokens",
-            f"Tokens written; the prompt has {stats.prompt_tokens:,}. "
-            f"Seed {stats.seed}.",
+            f"Tokens written; the prompt has {stats.prompt_tokens:,}. Seed {stats.seed}.",
         ),
         (memory, f"Private memory (USS) of this model's process; its peak was {peak}."),
     ]

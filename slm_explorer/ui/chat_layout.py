@@ -45,18 +45,18 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
     columns, models, removes = [], [], []
     with gr.Row(elem_id="slm-heads"):
         for slot in range(SLOTS):
-            with gr.Column(visible=slot < len(first), min_width=0) as column:
-                with gr.Row(elem_classes="slm-head"):
-                    model = gr.Dropdown(
-                        options,
-                        value=first[slot] if slot < len(first) else (first or [None])[-1],
-                        label=f"Lane {LETTERS[slot]}",
-                        elem_id=f"slm-model-{slot}",
-                        min_width=0,
-                    )
-                    remove = gr.Button(
-                        "✕", size="sm", min_width=0, scale=0, elem_classes="slm-remove"
-                    )
+            with (
+                gr.Column(visible=slot < len(first), min_width=0) as column,
+                gr.Row(elem_classes="slm-head"),
+            ):
+                model = gr.Dropdown(
+                    options,
+                    value=first[min(slot, len(first) - 1)] if first else None,
+                    label=f"Lane {LETTERS[slot]}",
+                    elem_id=f"slm-model-{slot}",
+                    min_width=0,
+                )
+                remove = gr.Button("✕", size="sm", min_width=0, scale=0, elem_classes="slm-remove")
             columns.append(column)
             models.append(model)
             removes.append(remove)

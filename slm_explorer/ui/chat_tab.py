@@ -212,7 +212,7 @@ class ChatTab:
         yield chat.conversation, self._board(chat)
 
     def _answer_to_come(self, chat: Chat, slot: int, together: bool) -> Answer:
-        return Answer(chat.models[slot] or "", of_lane(chat.book, slot).recipe, together=together)
+        return Answer(chat.models[slot] or "", chips(chat.book, slot), together=together)
 
     def _source(self, chat: Chat, slot: int, run: Run, session: str) -> Source:
         def events() -> Iterator[Event]:
@@ -289,7 +289,7 @@ class ChatTab:
 
     def _board(self, chat: Chat, *, running: bool = False, notice: str = "") -> dict[str, object]:
         lanes = [
-            Lane(slot, self.choices.get(chat.models[slot] or ""), tuple(chips(chat.book, slot)))
+            Lane(slot, self.choices.get(chat.models[slot] or ""), chips(chat.book, slot))
             for slot in chat.slots()
         ]
         return board_view(chat.conversation, lanes, self.choices, running=running, notice=notice)

@@ -31,9 +31,7 @@ LETTERS = "ABCD"
 MAX_TURNS = 40
 MAX_CHAT_CHARS = 200_000
 
-Status = Literal[
-    "waiting", "queued", "loading", "reading", "writing", "done", "stopped", "failed"
-]
+Status = Literal["waiting", "queued", "loading", "reading", "writing", "done", "stopped", "failed"]
 ENDED: tuple[Status, ...] = ("done", "stopped", "failed")
 
 
@@ -41,11 +39,12 @@ ENDED: tuple[Status, ...] = ("done", "stopped", "failed")
 class Answer:
     """One lane's answer to one prompt, from waiting for its turn to its figures.
 
-    `together` says that other lanes were computing at the same time (race mode).
+    `chips` are the settings that the lane had otherwise than by default, in words. `together`
+    says that other lanes were computing at the same time (race mode).
     """
 
     model: str
-    recipe: str
+    chips: tuple[str, ...] = ()
     status: Status = "waiting"
     text: str = ""
     tokens: int = 0
@@ -82,7 +81,9 @@ def ask(chat: Conversation, prompts: Sequence[str]) -> Conversation:
     if not all(prompt.strip() for prompt in prompts):
         raise InvalidRequest("The prompt is empty: write something first.")
     if len(chat.turns) + len(prompts) > MAX_TURNS:
-        raise InvalidRequest(f"This chat has {len(chat.turns)} turns, its limit: clear it to go on.")
+        raise InvalidRequest(
+            f"This chat has {len(chat.turns)} turns, its limit: clear it to go on."
+        )
     written = _characters(chat) + sum(map(len, prompts))
     if written > MAX_CHAT_CHARS:
         raise InvalidRequest(

@@ -75,13 +75,15 @@ def written(book: SettingsBook, panel: LaneSettings) -> SettingsBook:
     return replace(book, own=tuple(own if i == slot else old for i, old in enumerate(book.own)))
 
 
-def chips(book: SettingsBook, slot: int) -> list[str]:
+def chips(book: SettingsBook, slot: int) -> tuple[str, ...]:
     """What this lane does otherwise than the defaults, in words: `temperature 0.8`."""
     default, lane = asdict(LaneSettings()), asdict(of_lane(book, slot))
     said = []
     for name, value in lane.items():
         if value == default[name]:
             continue
-        words = name.replace("_", " ")
-        said.append(words if name in ("system", "stop") else f"{words} {value}")
-    return said
+        if name in ("system", "stop"):
+            said.append({"system": "system prompt", "stop": "stop strings"}[name])
+        else:
+            said.append(f"{name.replace('_', ' ')} {value}")
+    return tuple(said)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from slm_explorer.meters.readings import DeviceReading, Snapshot
-from slm_explorer.printing import format_bytes
 from slm_explorer.types import WorkerState
+from slm_explorer.units import format_bytes
 
 SPAN_S = 120.0
 """Seconds of history that the charts show."""
@@ -122,9 +122,7 @@ def _points(
     for past in history:
         found = reading(past)
         value = found.utilization if found else None
-        points.append(
-            [round(now.at - past.at, 1), None if value is None else round(value, 3)]
-        )
+        points.append([round(now.at - past.at, 1), None if value is None else round(value, 3)])
     return points
 
 

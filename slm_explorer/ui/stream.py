@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import traceback
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 
 from slm_explorer.types import Event, Failed
 
@@ -17,7 +17,7 @@ Source = Callable[[], Iterator[Event]]
 
 async def coalesce(
     sources: Mapping[int, Source], *, together: bool, interval_s: float = FLUSH_S
-) -> AsyncIterator[list[tuple[int, Event]]]:
+) -> AsyncGenerator[list[tuple[int, Event]], None]:
     """Yield what the sources send, as lists of (key, event), at most once per interval.
 
     Each source runs in a thread of its own: all at once when `together`, else one after the
