@@ -131,6 +131,8 @@ class _GenerateRun(BaseStreamer):  # type: ignore[misc]
         if not self._prompt_seen:
             self._prompt_seen = True
             return
+        if self._answer.finished() is not None:
+            return  # generate asks whether to stop one token late
         if self._clock.tokens == 0:
             self._clock.prefill_ended(len(self._prompt_ids))
         self._clock.token()

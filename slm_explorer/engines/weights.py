@@ -33,7 +33,7 @@ _SEED = 20_261_121
 
 
 class _Meter:
-    """Counts bytes from several threads and reports them as a fraction."""
+    """Counts bytes from several threads and reports them as a fraction, by whole percents."""
 
     def __init__(self, total: int, progress: ReportProgress, stage: str) -> None:
         self._total = max(1, total)
@@ -44,8 +44,10 @@ class _Meter:
 
     def add(self, size: int) -> None:
         with self._lock:
+            before = self._done * 100 // self._total
             self._done += size
-            self._progress(min(1.0, self._done / self._total), self._stage)
+            if self._done * 100 // self._total > before:
+                self._progress(min(1.0, self._done / self._total), self._stage)
 
 
 class StoredTensor:

@@ -1,4 +1,4 @@
-"""Tiny models for the engines' tests: random weights of many architectures, and a tokenizer."""
+"""Tiny models for the engines' tests: random weights of many architectures, two tokenizers."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 384
+WINDOW = 1024
+EOS = 2
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
     "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -26,7 +28,7 @@ _SMALL: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
+    "max_position_embeddings": WINDOW,
 }
 _NO_GQA = {key: value for key, value in _SMALL.items() if key != "num_key_value_heads"}
 
@@ -67,7 +69,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
     },
     "phi": {**_SMALL, "model_type": "phi"},
     "phi3": {**_SMALL, "model_type": "phi3", "pad_token_id": 0},
-    "gpt2": {**_NO_GQA, "model_type": "gpt2", "n_positions": 256},
+    "gpt2": {**_NO_GQA, "model_type": "gpt2", "n_positions": WINDOW},
     "gpt_neo": {
         "model_type": "gpt_neo",
         "vocab_size": VOCABULARY,
@@ -76,7 +78,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "attention_types": [[["global", "local"], 1]],
         "num_heads": 4,
         "window_size": 16,
-        "max_position_embeddings": 256,
+        "max_position_embeddings": WINDOW,
     },
     "opt": {
         "model_type": "opt",
@@ -85,7 +87,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "ffn_dim": 96,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
-        "max_position_embeddings": 256,
+        "max_position_embeddings": WINDOW,
         "word_embed_proj_dim": 64,
     },
     "gptj": {
@@ -95,7 +97,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "n_layer": 3,
         "n_head": 4,
         "rotary_dim": 8,
-        "n_positions": 256,
+        "n_positions": WINDOW,
     },
     "falcon": {**_NO_GQA, "model_type": "falcon", "alibi": False, "multi_query": True},
     "falcon-alibi": {
@@ -112,7 +114,7 @@ ARCHITECTURES: dict[str, dict[str, Any]] = {
         "d_model": 64,
         "n_heads": 4,
         "n_layers": 3,
-        "max_seq_len": 256,
+        "max_seq_len": WINDOW,
         "expansion_ratio": 2,
     },
     "stablelm": {**_SMALL, "model_type": "stablelm"},
@@ -155,22 +157,41 @@ def build_tokenizer(*, chat_template: str | None = TEMPLATE) -> PreTrainedTokeni
     )
 
 
+def number_tokenizer() -> PreTrainedTokenizerFast:
+    """A tokenizer whose token 17 is the word "17": a text tells exactly which tokens it was."""
+    words = {str(number): number for number in range(VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="0"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    end = AddedToken(str(EOS), special=True)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="0", eos_token=end)
+
+
 def save_model(
-    folder: Path, architecture: str, *, dtype: torch.dtype = torch.float32, seed: int = 0
+    folder: Path,
+    architecture: str,
+    *,
+    tokenizer: PreTrainedTokenizerFast | None = None,
+    dtype: torch.dtype = torch.float32,
+    **changes: Any,
 ) -> Path:
-    """A checkpoint with random weights, large enough that no two logits are close."""
-    values = dict(ARCHITECTURES[architecture])
+    """A checkpoint with random weights, large enough that no two logits are close.
+
+    `changes` override the architecture's configuration.
+    """
+    values = {**ARCHITECTURES[architecture], **changes}
     config = AutoConfig.for_model(values.pop("model_type"), **values)
-    config.eos_token_id = 2
     config.bos_token_id = 0
-    torch.manual_seed(seed)
+    config.eos_token_id = EOS
+    torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
     with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.dim() > 1:
-                parameter.normal_(0.0, 0.2)
-            else:
+        for name, parameter in model.named_parameters():
+            if parameter.dim() < 2:
                 parameter.add_(torch.randn_like(parameter) * 0.1)
+            else:
+                # Small embeddings keep a tied model from repeating the token it has just read.
+                scale = 0.02 if "embed" in name or "wte" in name else 0.15
+                parameter.normal_(0.0, scale)
     model.to(dtype).save_pretrained(folder)
-    build_tokenizer().save_pretrained(folder)
+    (tokenizer or build_tokenizer()).save_pretrained(folder)
     return folder
