@@ -57,6 +57,7 @@ class CheckpointFacts:
     intermediate_size: int | None
     num_layers: int | None
     kv_layers: int | None
+    num_attention_heads: int | None
     num_key_value_heads: int | None
     head_dim: int | None
     has_tokenizer: bool
@@ -115,6 +116,7 @@ def inspect_checkpoint(path: Path) -> CheckpointFacts:
         intermediate_size=_number(text, "intermediate_size", "ffn_dim", "n_inner", "block_ff_dim"),
         num_layers=layers,
         kv_layers=_kv_layers(text, layers),
+        num_attention_heads=heads,
         num_key_value_heads=_kv_heads(text, heads),
         head_dim=head_dim,
         has_tokenizer=any((path / name).is_file() for name in _TOKENIZERS),

@@ -9,6 +9,7 @@ import pytest
 
 from slm_explorer.assets import asset_folder
 from slm_explorer.catalog.catalog import Catalog
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.errors import BadCatalog, UnknownModel
 from tests.catalog.folders import LLAMA, TENSORS, write_checkpoint
 
@@ -190,3 +191,16 @@ def test_a_file_that_is_no_catalog(tmp_path: Path, content: bytes) -> None:
 def test_a_missing_catalog(tmp_path: Path) -> None:
     with pytest.raises(BadCatalog, match="cannot be read"):
         Catalog.load(tmp_path)
+
+
+@pytest.mark.parametrize("card_id", SPROUTS)
+def test_a_shipped_model_is_complete(catalog: Catalog, card_id: str) -> None:
+    folder = asset_folder() / "sprouts" / card_id
+    if not folder.exists():
+        pytest.skip("not trained yet: scripts/train_sprouts.py writes it")
+    facts = inspect_checkpoint(folder)
+    assert facts.has_tokenizer
+    assert facts.has_chat_template
+    card = catalog.get(card_id)
+    assert (card.parameters, card.chat_template) == (facts.parameters, True)
+    assert card.context_length == 512
