@@ -1,0 +1,45 @@
+"""The members of the family: their shapes, and how long and how fast each one learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .model import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model of the family and its training plan.
+
+    teacher: the model that it learns from. looking_back: the weight of the loss on answers that
+    rest on looking back in the text. matrix_lr, other_lr: for Muon and for AdamW.
+    """
+
+    name: str
+    shape: Shape
+    steps: int
+    teacher: str | None = None
+    seed: int = 7
+    matrix_lr: float = 0.02
+    other_lr: float = 0.004
+    looking_back: float = 1.0
+
+
+_SMALLEST = Shape(hidden=64, layers=4, mlp=192, heads=4, kv_heads=2)
+
+FAMILY = {
+    member.name: member
+    for member in (
+        Member("sprout-5m", Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4), steps=2800),
+        Member(
+            "sprout-1m",
+            Shape(hidden=128, layers=5, mlp=384, heads=4, kv_heads=2),
+            steps=1000,
+            looking_back=2.0,
+        ),
+        Member("sprout-300k", _SMALLEST, steps=900, looking_back=2.0),
+        Member(
+            "sprout-300k-distilled", _SMALLEST, steps=900, looking_back=2.0, teacher="sprout-5m"
+        ),
+    )
+}
