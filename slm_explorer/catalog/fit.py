@@ -79,8 +79,7 @@ def estimate_footprint(
     upper bound. Activations: one layer's working set while a piece of at most PREFILL_TOKENS is
     read: piece x (4 hidden + 3 MLP widths) x bytes, the attention scores and their softmax in
     float32, 2 x heads x piece x tokens x 4 (torch's CPU kernel takes the plain formula for a
-    masked piece), and one row of
-    float32 logits. Base: BASE_BYTES.
+    masked piece), and one row of float32 logits. Base: BASE_BYTES.
 
     Beside a measurement, November 2026: ten layers of SmolLM2 135M's width reading 1,024 tokens
     rose by 45 MB; KV cache and activations here say 53.
