@@ -11,13 +11,14 @@ import threading
 from collections.abc import Callable, Sequence
 
 from slm_explorer.runtime.launcher import Launcher, Place
-from slm_explorer.runtime.wire import Connection, FromWorker, Load, ToWorker
+from slm_explorer.runtime.wire import Alive, Connection, FromWorker, Load, ToWorker
 from slm_explorer.types import ModelSpec
 
 
 class Link:
-    """`heard` gets every message, `ended` the exit code (None: unknown) and what kept the
-    process from starting at all, if anything did. Both are called on the reading thread.
+    """`heard` gets every message, and Alive once the process has started. `ended` gets the exit
+    code (None: unknown) and what kept the process from starting at all, if anything did. Both
+    are called on the reading thread.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Link:
             killed = self._killed
         if killed:
             place.kill()
+        self._heard(Alive())
         writer = threading.Thread(
             target=self._write, args=(place.connection,), name=self._writer_name, daemon=True
         )

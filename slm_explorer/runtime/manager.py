@@ -33,6 +33,7 @@ __all__ = ["Lease", "MemoryView", "ModelManager"]
 
 _log = logging.getLogger(__name__)
 
+# A killed process is gone in milliseconds; one that is still starting may take seconds.
 _GONE_S = 10.0
 
 OnLoad = Callable[[ModelSpec, ModelInfo, int, int | None], None]
@@ -105,7 +106,6 @@ class ModelManager:
             self._submit(spec, job)
             yield lease
         finally:
-            # No lock here either: see Job.abandoned.
             lease.open = False
             self._abandon(job)
 
@@ -128,14 +128,15 @@ class ModelManager:
         worker.gone.wait(_GONE_S)
 
     def close(self) -> None:
-        """End all workers and threads. Idempotent; requests afterwards fail."""
+        """End all workers and threads; requests fail from here on. Idempotent."""
         with self._lock:
             self._closed = True
             for worker in list(self._workers.values()):
                 self._dismiss(worker, shutting_down())
             leaving = list(self._leaving)
+        deadline = time.monotonic() + _GONE_S
         for worker in leaving:
-            worker.join(_GONE_S)
+            worker.join(max(0.0, deadline - time.monotonic()))
         self._watchdog.stop()
 
     def check(self) -> None:
@@ -165,8 +166,7 @@ class ModelManager:
     # Requests.
 
     def _follow(self, spec: ModelSpec, job: Job) -> Iterator[Event]:
-        over = False
-        told = False
+        over = stopped = False
         try:
             try:
                 self._submit(spec, job)
@@ -174,9 +174,9 @@ class ModelManager:
                 job.fail(error)
             while not over:
                 event = job.mailbox.get(POLL_S)
-                if job.unwanted and not told:
-                    told = True
-                    self._watchdog.report(job)
+                if job.unwanted and not stopped:
+                    stopped = True
+                    self._drop(job)
                 if event is not None:
                     over = isinstance(event, Done | Failed)
                     yield event
@@ -185,6 +185,7 @@ class ModelManager:
                 self._abandon(job)
 
     def _abandon(self, job: Job) -> None:
+        # Without any lock: see Job.abandoned.
         job.abandoned = True
         self._watchdog.report(job)
 
@@ -207,6 +208,10 @@ class ModelManager:
             needed = self._footprint(spec)
 
     def _start(self, spec: ModelSpec, needed: int, job: Job) -> None:
+        # One that the watchdog has just ended may still be here under the same spec.
+        ending = self._workers.pop(spec, None)
+        if ending is not None:
+            self._leaving.append(ending)
         memory = self._memory()
         leaving = make_room(
             spec.model,
@@ -229,10 +234,6 @@ class ModelManager:
             self._note_loaded,
             self._note_ended,
         )
-        # One that is about to end may still be here under the same spec.
-        ending = self._workers.pop(spec, None)
-        if ending is not None:
-            self._leaving.append(ending)
         self._workers[spec] = worker
         worker.submit(job)
         worker.begin(tuple(self._leaving))

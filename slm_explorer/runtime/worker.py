@@ -66,7 +66,9 @@ class Worker:
         self._ticket = 0
         self._started_at = 0.0
         self._stop_asked_at: float | None = None
-        self._last_sign = self._idle_since = clock()
+        # None until the process has started: how long an interpreter takes is not its fault.
+        self._last_sign: float | None = None
+        self._idle_since = clock()
         self._measured: int | None = None
         self._peak: int | None = None
         self._reason: SlmError | None = None
@@ -128,7 +130,7 @@ class Worker:
         ended a request that was stopped so long ago.
         """
         with self._lock:
-            if self._phase not in ("loading", "busy"):
+            if self._phase not in ("loading", "busy") or self._last_sign is None:
                 return
             since = self._last_sign
             if self._stop_asked_at is not None:

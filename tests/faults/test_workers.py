@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from slm_explorer.runtime.launcher import Place, ThreadLauncher
+from slm_explorer.runtime.launcher import Launcher, LocalLauncher, Place, ThreadLauncher
+from slm_explorer.runtime.wire import Alive
 from slm_explorer.types import Delta, Failed, Loading, ModelSpec, Queued
 from tests.runtime.conftest import MakeManager, counting, gate, local, make_manager  # noqa: F401
 from tests.runtime.gated import Gate
-from tests.runtime.visits import BLOCKER, PATIENCE_S, Counting, Visit, alive, echo
+from tests.runtime.visits import BLOCKER, PATIENCE_S, Clock, Counting, Visit, alive, echo
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -140,49 +141,108 @@ def test_a_bug_in_the_engine_is_told_and_the_worker_goes_on(
 def test_an_engine_that_hangs_is_ended_and_those_in_line_are_answered(
     make_manager: MakeManager, counting: Counting
 ) -> None:
-    manager = make_manager(settings={"hang_timeout_s": 0.6})
+    clock = Clock()
+    manager = make_manager(clock=clock)
     hanging = Visit(manager, echo(), "one /hang", "ann")
     hanging.until(Delta)
     other = Visit(manager, echo(), "mine", "bob")
+    other.until(Queued)
+    clock.now += 121
+    manager.check()
     assert hanging.failure().kind == "WorkerHung"
-    assert "did not answer for 0.6 seconds" in hanging.failure().error
+    assert "did not answer for 120 seconds" in hanging.failure().error
     assert other.stats().output_tokens == 1
     assert not alive(counting.pids[0])
 
 
 def test_a_frozen_process_is_a_hung_one(make_manager: MakeManager, counting: Counting) -> None:
-    manager = make_manager(settings={"hang_timeout_s": 0.6})
-    frozen = Visit(manager, echo(), BLOCKER)
+    clock = Clock()
+    manager = make_manager(clock=clock)
+    frozen = Visit(manager, echo(), "one /hang")
     frozen.until(Delta)
     os.kill(counting.pids[0], signal.SIGSTOP)
+    clock.now += 121
+    manager.check()
     assert frozen.failure().kind == "WorkerHung"
     assert Visit(manager, echo(), "next").stats().output_tokens == 1
 
 
 def test_a_load_that_hangs_is_ended(make_manager: MakeManager, counting: Counting) -> None:
-    manager = make_manager(settings={"hang_timeout_s": 0.6})
+    clock = Clock()
+    manager = make_manager(clock=clock)
     visits = [Visit(manager, echo(hang=True), "hi", name) for name in ("ann", "bob")]
     for visit in visits:
+        visit.until(lambda event: isinstance(event, Loading) and event.fraction == 0.9)
+    clock.now += 121
+    manager.check()
+    for visit in visits:
         assert visit.failure().kind == "WorkerHung"
-        assert "did not load for 0.6 seconds" in visit.failure().error
+        assert "did not load for 120 seconds" in visit.failure().error
     assert gone(*counting.pids)
 
 
+def test_the_watchdog_finds_a_hung_engine_by_itself(make_manager: MakeManager) -> None:
+    manager = make_manager(settings={"hang_timeout_s": 0.5})
+    assert Visit(manager, echo(), "one /hang").failure().kind == "WorkerHung"
+
+
+class Tapped:
+    """A launcher whose workers' signs of life the test can wait for."""
+
+    def __init__(self, launcher: Launcher) -> None:
+        self._launcher = launcher
+        self.alive = threading.Semaphore(0)
+
+    def prewarm(self) -> None:
+        self._launcher.prewarm()
+
+    def start(self, spec: ModelSpec) -> Place:
+        place = self._launcher.start(spec)
+        receive = place.connection.recv
+
+        def recv() -> object:
+            message = receive()
+            if isinstance(message, Alive):
+                self.alive.release()
+            return message
+
+        place.connection.recv = recv  # type: ignore[method-assign]
+        return place
+
+
 def test_a_long_silence_is_no_hang_while_the_engine_looks_at_its_stop_flag(
-    make_manager: MakeManager,
+    make_manager: MakeManager, local: LocalLauncher
 ) -> None:
-    manager = make_manager(settings={"hang_timeout_s": 0.8})
-    assert Visit(manager, echo(), "/slow 2.5 patience").stats().output_tokens == 1
+    clock = Clock()
+    tapped = Tapped(local)
+    manager = make_manager(tapped, clock=clock)
+    thinking = Visit(manager, echo(), "/slow 60 hm")
+    for _ in range(3):
+        clock.now += 100
+        # When the second has come, the first has been heeded.
+        for _ in range(2):
+            assert tapped.alive.acquire(timeout=PATIENCE_S)
+        manager.check()
+    thinking.cancel.set()
+    assert thinking.stats().finish_reason == "cancelled"
 
 
 def test_an_engine_that_will_not_stop_is_ended(make_manager: MakeManager, gate: Gate) -> None:
     gate.load.set()
-    manager = make_manager(ThreadLauncher(), settings={"hang_timeout_s": 0.6})
-    spec = ModelSpec(model="gated", path=None, engine="deaf")
-    deaf = Visit(manager, spec, "hello")
+    clock = Clock()
+    tapped = Tapped(ThreadLauncher())
+    manager = make_manager(tapped, clock=clock)
+    deaf = Visit(manager, ModelSpec(model="gated", path=None, engine="deaf"), "hello")
     deaf.until(Delta)
-    manager.check()
     deaf.cancel.set()
+    # It gives signs of life all the time, so only the stop that was asked for counts.
+    for _ in range(2):
+        for _ in range(2):
+            assert tapped.alive.acquire(timeout=PATIENCE_S)
+        manager.check()
+        assert deaf.reading
+        clock.now += 70
+    manager.check()
     assert deaf.failure().kind == "WorkerHung"
 
 

@@ -13,19 +13,9 @@ from slm_explorer.runtime.launcher import Place
 from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.types import Delta, Failed, Loading, ModelSpec
 from tests.runtime.conftest import ROOMY, MakeManager
-from tests.runtime.visits import BLOCKER, Counting, Visit, alive, ask, echo
+from tests.runtime.visits import BLOCKER, Clock, Counting, Visit, alive, ask, echo
 
 MB = 10**6
-
-
-class Clock:
-    """Time that passes when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 def sized(sizes: dict[str, int]) -> Callable[[ModelSpec], int]:

@@ -49,6 +49,16 @@ def ask(text: str, visitor: str = "ann", **sampling: Any) -> GenerateRequest:
     )
 
 
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 class Counting:
     """A launcher that notes every start."""
 
@@ -125,6 +135,10 @@ class Visit:
         last = self.end()
         assert isinstance(last, Failed), last
         return last
+
+    @property
+    def reading(self) -> bool:
+        return self._thread.is_alive()
 
     @property
     def text(self) -> str:
