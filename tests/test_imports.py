@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "engines": {"engines"} | BASE,
     "ui": {"ui", "catalog", "meters", "runtime"} | SERVICES | BASE,
     "cli": {"ui", "printing"} | SERVICES | BASE,
+    "__main__": {"cli"},
     "printing": SERVICES | BASE,
 } | {name: SERVICES | {"catalog", "meters", "runtime", "store"} | BASE for name in SERVICES}
 HOMES: dict[str, tuple[str, ...]] = {

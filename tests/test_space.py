@@ -23,7 +23,7 @@ def test_the_space_is_complete_and_its_header_parses(tmp_path: Path) -> None:
     assert card.data.sdk == "gradio"
     assert card.data.app_file == "app.py"
     assert card.data.to_dict()["license"] == "apache-2.0"
-    assert (folder / "assets/sprouts/sprout-5m/model.safetensors").is_file()
+    assert list((folder / "assets/sprouts/sprout-5m").glob("*.safetensors"))
     assert not list(folder.rglob("__pycache__"))
     requirements = (folder / "requirements.txt").read_text(encoding="utf-8").split()
     assert f"gradio=={card.data.sdk_version}" in requirements
