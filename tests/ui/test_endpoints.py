@@ -7,6 +7,7 @@ import threading
 import urllib.error
 import urllib.request
 from dataclasses import fields
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -52,7 +53,7 @@ def test_models_have_the_command_lines_keys(client: Client, served: Site) -> Non
 def test_an_answer_grows_and_ends_with_every_figure(client: Client) -> None:
     rows = stream(client, model="sprout-300k", prompt="What is 2 + 2?", max_tokens=24)
     texts = [row["text"] for row in rows]
-    assert all(later.startswith(earlier) for earlier, later in zip(texts, texts[1:], strict=False))
+    assert all(later.startswith(earlier) for earlier, later in pairwise(texts))
     assert all(row["finish_reason"] is None for row in rows[:-1])
     last = rows[-1]
     assert last["finish_reason"] in ("stop", "length")

@@ -51,7 +51,7 @@ def test_nothing_is_lost_among_many_lanes() -> None:
         for number in range(count):
             yield Delta(str(number), 1)
 
-    got = asyncio.run(collect({key: numbers for key in range(4)}, together=True))
+    got = asyncio.run(collect(dict.fromkeys(range(4), numbers), together=True))
     for key in range(4):
         assert [e.text for k, e in got if k == key and isinstance(e, Delta)] == [
             str(number) for number in range(count)

@@ -1,0 +1,147 @@
+"""The catalog, the meters, and how all of it looks at two widths in light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, Request, expect
+
+from tests.browser.chat_page import answers, open_tab, send, set_max_tokens, wait_idle
+from tests.browser.conftest import Scheme, Visit
+from tests.serving import SLOW_NAME, Site
+
+pytestmark = pytest.mark.browser
+
+
+def rows(page: Page) -> list[str]:
+    return page.locator("#slm-catalog tbody .slm-link").all_text_contents()
+
+
+def test_the_catalog_searches_filters_and_sorts(visit: Visit, served: Site) -> None:
+    page = visit()
+    open_tab(page, "Catalog")
+    expect(page.locator("#slm-catalog tbody tr")).to_have_count(len(served.services.catalog.cards))
+    page.get_by_label("Search the catalog").fill("sprout distilled")
+    expect(page.locator("#slm-catalog tbody tr")).to_have_count(1)
+    page.get_by_label("Search the catalog").fill("")
+    page.get_by_label("Show").select_option("runs")
+    expect(page.locator("#slm-catalog tbody tr")).to_have_count(5)
+    page.get_by_role("button", name="Parameters").click()
+    assert rows(page)[:2] == ["Sprout 300K", "Sprout 300K distilled"]
+    page.get_by_role("button", name="Parameters").click()
+    assert rows(page)[0] == SLOW_NAME
+    expect(page.locator("th[aria-sort=descending]")).to_have_text("Parameters ↓")
+
+
+def test_a_card_shows_its_facts_and_opens_in_chat(visit: Visit) -> None:
+    page = visit()
+    open_tab(page, "Catalog")
+    page.get_by_label("Search the catalog").fill(SLOW_NAME)
+    page.locator("#slm-catalog .slm-link").first.click()
+    card = page.locator("#slm-card")
+    expect(card.locator("h2")).to_have_text(SLOW_NAME)
+    expect(card.get_by_text("from memory, unverified").first).to_be_visible()
+    card.get_by_role("button", name="Open in Chat").click()
+    expect(page.locator("#slm-model-3 input")).to_have_value(SLOW_NAME)
+    expect(page.locator(".slm-about")).to_have_count(4)
+
+
+def test_a_model_that_cannot_run_says_why(visit: Visit) -> None:
+    page = visit()
+    open_tab(page, "Catalog")
+    page.get_by_label("Search the catalog").fill("DistilBERT")
+    page.locator("#slm-catalog .slm-link").first.click()
+    button = page.locator("#slm-card").get_by_role("button", name="Open in Chat")
+    expect(button).to_be_disabled()
+    expect(page.locator("#slm-card > .slm-quiet")).to_contain_text("decoder")
+
+
+def test_meters_show_a_worker_and_unload_it(visit: Visit, served: Site) -> None:
+    page = visit()
+    set_max_tokens(page, 4)
+    send(page, "Hi")
+    wait_idle(page)
+    expect(answers(page, "done")).to_have_count(3)
+    page.locator(".slm-gauge").last.click()
+    worker = page.locator("#slm-meters tr[data-key^='sprout-1m:']")
+    expect(worker).to_contain_text("MB")
+    worker.get_by_role("button", name="Unload").click()
+    expect(worker).to_have_count(0)
+    assert "sprout-1m" not in [s.spec.model for s in served.services.manager.states()]
+    expect(page.locator(".slm-spark polyline").first).to_be_visible()
+
+
+def test_meters_poll_only_on_their_tab_and_in_a_page_that_is_seen(visit: Visit) -> None:
+    page = visit()
+    asked: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "POST":
+            asked.append(request.post_data or "")
+
+    def readings(kind: str) -> int:
+        """Answers so far of the strip's or the meters' handler, told by their fn_index."""
+        return sum(f'"fn_index":{indices[kind]}' in body for body in asked)
+
+    config = page.evaluate("window.gradio_config")
+    ids = {component["props"].get("elem_id"): component["id"] for component in config["components"]}
+    timers = [c["id"] for c in config["components"] if c["type"] == "timer"]
+    indices = {
+        name: next(
+            dependency["id"]
+            for dependency in config["dependencies"]
+            if dependency["outputs"] == [ids[f"slm-{name}"]]
+            and dependency["targets"][0][0] in timers
+        )
+        for name in ("strip", "meters")
+    }
+    page.on("request", note)
+    with page.expect_request(lambda r: f'"fn_index":{indices["strip"]}' in (r.post_data or "")):
+        pass
+    assert readings("meters") == 0
+    with page.expect_request(lambda r: f'"fn_index":{indices["meters"]}' in (r.post_data or "")):
+        open_tab(page, "Meters")
+    open_tab(page, "Chat")
+    page.locator("#slm-prompt").wait_for()
+    page.wait_for_timeout(300)
+    seen = readings("meters")
+    for _ in range(2):
+        with page.expect_request(lambda r: f'"fn_index":{indices["strip"]}' in (r.post_data or "")):
+            pass
+    assert readings("meters") == seen
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_tab_fits_its_width(visit: Visit, shots: Path, width: int, scheme: Scheme) -> None:
+    page = visit(width, scheme, touch=width < 600)
+    page.screenshot(path=shots / f"chat-empty-{width}-{scheme}.png")
+    set_max_tokens(page, 48)
+    page.locator("#slm-settings > button").click()
+    page.locator("#slm-prompt textarea").fill("Tell me a story about a fox and a lantern.")
+    page.locator("#slm-send").click()
+    wait_idle(page)
+    page.screenshot(path=shots / f"chat-{width}-{scheme}.png")
+    for name in ("Chat", "Catalog", "Meters"):
+        open_tab(page, name)
+        if name == "Catalog":
+            page.locator("#slm-catalog .slm-link").first.click()
+            expect(page.locator("#slm-card h2")).to_be_visible()
+        if name == "Meters":
+            expect(page.locator(".slm-spark").first).to_be_visible()
+        page.screenshot(path=shots / f"{name.lower()}-tab-{width}-{scheme}.png")
+        wide, inner = page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
+        assert wide <= inner, name
+    dark = page.evaluate("document.body.classList.contains('dark')")
+    assert dark == (scheme == "dark")
+
+
+def test_the_writer_stays_in_reach_below_a_long_chat(visit: Visit) -> None:
+    page = visit()
+    set_max_tokens(page, 40)
+    for _ in range(3):
+        send(page, "\n".join(["Tell me a story."] * 20))
+        wait_idle(page)
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#slm-send")).to_be_in_viewport()
