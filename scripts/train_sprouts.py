@@ -2,12 +2,14 @@
 
     python scripts/train_sprouts.py all
 
-or one stage at a time: `data`, `suites`, `train NAME`, `export NAME`. A stage that was cut off goes
+or one stage at a time: `data`, `suites`, `train NAME`, `finish NAME`. A stage that was cut off goes
 on from its last checkpoint.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -37,13 +39,13 @@ def data(work: Work = WORK, tokens: int = 34_000_000) -> None:
 @app.command()
 def train(name: str, work: Work = WORK, processes: int = 2, steps: int | None = None) -> None:
     """Train one model, or go on with it."""
-    import torch
     from sprouts.family import FAMILY
     from sprouts.trainer import train as run
+    from torch.multiprocessing.spawn import spawn
 
     (work / f"{name}.meeting").unlink(missing_ok=True)
     plan = (processes, FAMILY[name], work, steps)
-    torch.multiprocessing.spawn(run, args=plan, nprocs=processes)
+    spawn(run, args=plan, nprocs=processes)  # type: ignore[no-untyped-call]
 
 
 @app.command()
@@ -55,12 +57,41 @@ def suites() -> None:
 
 
 @app.command()
-def export(name: str, work: Work = WORK, out: Path = ASSETS / "sprouts") -> None:
-    """Write a trained model's last checkpoint as a Hugging Face folder, without its card."""
-    from sprouts.export import export as write
+def finish(
+    name: str,
+    work: Work = WORK,
+    out: Path = ASSETS / "sprouts",
+    threads: int = 2,
+    limit: Annotated[int | None, typer.Option(help="Judge by so many prompts a skill.")] = None,
+) -> None:
+    """Write a trained model's checkpoint, judge it by the suites, and write its card."""
+    import torch
+    from sprouts.card import LOG, RESULTS, write_card
+    from sprouts.evaluate import evaluation, load
+    from sprouts.export import export
     from sprouts.family import FAMILY
 
-    write(FAMILY[name], work, out / name)
+    torch.set_num_threads(threads)
+    member, folder = FAMILY[name], out / name
+    export(member, work, folder)
+    shutil.copyfile(work / name / "log.jsonl", folder / LOG)
+    model, tokenizer = load(folder)
+    results = evaluation(model, tokenizer, ASSETS, limit)
+    (folder / RESULTS).write_text(json.dumps(results, indent=1) + "\n")
+    write_card(member, model.num_parameters(), folder)
+    typer.echo(json.dumps(results))
+
+
+@app.command(name="all")
+def everything(work: Work = WORK) -> None:
+    """Do every stage, from nothing to the cards."""
+    from sprouts.family import FAMILY
+
+    data(work)
+    suites()
+    for name in FAMILY:
+        train(name, work)
+        finish(name, work)
 
 
 if __name__ == "__main__":

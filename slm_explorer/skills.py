@@ -72,7 +72,9 @@ def wilson_interval(right: int, n: int, z: float = 1.959964) -> tuple[float, flo
     share = right / n
     spread = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     middle, scale = share + z * z / (2 * n), 1 + z * z / n
-    return max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale)
+    # At the ends the bound is exact, whatever rounding makes of it.
+    low = 0.0 if right == 0 else (middle - spread) / scale
+    return low, 1.0 if right == n else (middle + spread) / scale
 
 
 def _item(row: Mapping[str, object]) -> SkillItem:

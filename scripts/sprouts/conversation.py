@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from .exercise import Exercise, listing
 from .memory import ATTRIBUTES, remember, small_talk, untold
-from .skills import SINGLE_TURN, Exercise, listing
+from .skills import SINGLE_TURN
 from .split import Key, Split, split_of
 from .stories import Cast, Story, cast_story, tell
 from .world import article

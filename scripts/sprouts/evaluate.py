@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
@@ -86,3 +87,17 @@ def bits_per_byte(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, te
         logits = model(row).logits[0, :-1]
         nats += torch.nn.functional.cross_entropy(logits, row[0, 1:], reduction="sum").item()
     return nats / math.log(2) / len(text.encode())
+
+
+def evaluation(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    assets: Path,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """Return the skill table and the bits per byte of the held-out prose."""
+    text = (assets / "evaluation" / "sprout-text.txt").read_text(encoding="utf-8")
+    return {
+        "skills": skill_table(model, tokenizer, assets, limit),
+        "bits_per_byte": round(bits_per_byte(model, tokenizer, text), 4),
+    }

@@ -12,7 +12,8 @@ class Member:
     """One model of the family and its training plan.
 
     teacher: the model that it learns from. looking_back: the weight of the loss on answers that
-    rest on looking back in the text. matrix_lr, other_lr: for Muon and for AdamW.
+    rest on looking back in the text. review: further steps in which these weigh more, after the
+    rate has fallen to zero once. matrix_lr, other_lr: for Muon and for AdamW.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Member:
     matrix_lr: float = 0.02
     other_lr: float = 0.004
     looking_back: float = 1.0
+    review: int = 0
 
 
 _SMALLEST = Shape(hidden=64, layers=4, mlp=192, heads=4, kv_heads=2)
@@ -30,7 +32,7 @@ _SMALLEST = Shape(hidden=64, layers=4, mlp=192, heads=4, kv_heads=2)
 FAMILY = {
     member.name: member
     for member in (
-        Member("sprout-5m", Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4), steps=2800),
+        Member("sprout-5m", Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4), steps=2000),
         Member(
             "sprout-1m",
             Shape(hidden=128, layers=5, mlp=384, heads=4, kv_heads=2),

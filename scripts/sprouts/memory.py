@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .skills import UNKNOWN_ANSWER, Exercise
+from .exercise import UNKNOWN_ANSWER, Exercise
 from .split import Key, Split, split_of
 from .world import CITIES, COLOURS, FOODS, HERO_NAMES, NAMES, PETS, invented_word
 

@@ -12,18 +12,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
+from .layout import Layout, take
 from .tokenizer import MAX_POSITIONS, VOCABULARY
 
 ROPE_THETA = 10_000.0
 NORM_EPS = 1e-5
-_ROWS, _COLUMNS = 2, 48
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,73 +37,6 @@ class Shape:
     @property
     def head_dim(self) -> int:
         return self.hidden // self.heads
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Where each conversation of a batch lies, in a row of T tokens that ends in a spare one.
-
-    positions: (T,), counted within the conversation. sizes: for each group of conversations of like
-    length, how many and how long. index: (slots,), the token in each slot of the groups, one group
-    after the other; empty slots name the spare last token. back: (T,), the slot of each token;
-    tokens of no conversation name an empty slot.
-    """
-
-    positions: Tensor
-    sizes: tuple[tuple[int, int], ...]
-    index: Tensor
-    back: Tensor
-
-
-def lay_out(lengths: NDArray[np.int64], tokens: int) -> Layout:
-    """Lay out conversations of these lengths at the start of a row of `tokens` tokens.
-
-    Groups have few different sizes, since a CPU's matrix library writes new code for each.
-    """
-    starts = np.concatenate([[0], np.cumsum(lengths)])
-    if starts[-1] >= tokens:
-        raise ValueError(f"{starts[-1]} tokens leave no spare one in {tokens}")
-    # One slot more than the longest needs, so that each row ends in an empty one.
-    widths = -(-(lengths + 1) // _COLUMNS) * _COLUMNS
-    sizes: list[tuple[int, int]] = []
-    positions = np.zeros(tokens, dtype=np.int64)
-    back = np.full(tokens, widths.min() - 1, dtype=np.int64)
-    index: list[NDArray[np.int64]] = []
-    slot = 0
-    for columns in np.unique(widths):
-        members = np.flatnonzero(widths == columns)
-        rows = -(-len(members) // _ROWS) * _ROWS
-        group = np.full((rows, columns), tokens - 1, dtype=np.int64)
-        for row, (start, length) in enumerate(zip(starts[members], lengths[members], strict=True)):
-            group[row, :length] = np.arange(start, start + length)
-            back[start : start + length] = slot + row * columns + np.arange(length)
-            positions[start : start + length] = np.arange(length)
-        sizes.append((rows, int(columns)))
-        index.append(group.ravel())
-        slot += group.size
-    return Layout(
-        torch.from_numpy(positions),
-        tuple(sizes),
-        torch.from_numpy(np.concatenate(index)),
-        torch.from_numpy(back),
-    )
-
-
-class _Take(torch.autograd.Function):
-    """Take rows by `index`; the gradient is taken back by `back`.
-
-    Right where each row is taken once, and rows taken for padding have no gradient. Much faster on
-    a CPU than the scatter that indexing uses.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, index: Tensor, back: Tensor) -> Tensor:
-        ctx.back = back  # type: ignore[attr-defined]
-        return x.index_select(0, index)
-
-    @staticmethod
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]
-        return grad.index_select(0, ctx.back), None, None  # type: ignore[attr-defined]
 
 
 def rotary(positions: Tensor, head_dim: int) -> tuple[Tensor, Tensor]:
@@ -159,9 +90,7 @@ class _Attend(torch.autograd.Function):
         return weights @ v
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: FunctionCtx, grad: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
         q, k, v, weights = ctx.saved_tensors  # type: ignore[attr-defined]
         scores = torch._softmax_backward_data(grad @ v.mT, weights, -1, weights.dtype)
         return scores @ k, scores.mT @ q, weights.mT @ grad, None
@@ -172,11 +101,11 @@ def _attend(qkv: Tensor, shape: Shape) -> Tensor:
     rows, length, _ = qkv.shape
     shared = shape.heads // shape.kv_heads
     heads = qkv.view(rows, length, -1, shape.head_dim).transpose(1, 2)
-    parts = heads.split([shape.heads, shape.kv_heads, shape.kv_heads], dim=1)
+    parts = torch.split(heads, [shape.heads, shape.kv_heads, shape.kv_heads], dim=1)
     stacks = rows * shape.kv_heads
     q, k, v = (part.reshape(stacks, -1, shape.head_dim) for part in parts)
     mask = torch.full((length, length), -1e4, dtype=q.dtype).triu(1).repeat(shared, 1)
-    mixed: Tensor = _Attend.apply(q, k, v, mask)
+    mixed: Tensor = _Attend.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
     mixed = mixed.view(rows, shape.heads, length, shape.head_dim)
     return mixed.transpose(1, 2).reshape(rows, length, -1)
 
@@ -273,6 +202,7 @@ class Sprout(nn.Module):
         cos, sin = self.cos[layout.positions], self.sin[layout.positions]
         x = self.model.embed_tokens(ids)
         for layer in self.model.layers:
+            assert isinstance(layer, Layer)
             attention, mlp = layer.self_attn, layer.mlp
             qkv = self._before(
                 x, layer.input_layernorm.weight, attention.q_proj.weight, attention.k_proj.weight,
@@ -286,14 +216,14 @@ class Sprout(nn.Module):
         return _norm(x, self.model.norm.weight)
 
     def _mix(self, qkv: Tensor, layout: Layout) -> Tensor:
-        slots = _Take.apply(qkv, layout.index, layout.back)
-        groups = slots.split([rows * columns for rows, columns in layout.sizes])
+        groups = torch.split(
+            take(qkv, layout.index, layout.back), [rows * columns for rows, columns in layout.sizes]
+        )
         mixed = [
             _attend(group.view(*size, -1), self.shape).flatten(0, 1)
             for group, size in zip(groups, layout.sizes, strict=True)
         ]
-        taken: Tensor = _Take.apply(torch.cat(mixed), layout.back, layout.index)
-        return taken
+        return take(torch.cat(mixed), layout.back, layout.index)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return the logits (n, vocabulary) in bfloat16 of n hidden states."""

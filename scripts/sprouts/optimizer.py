@@ -19,12 +19,13 @@ def orthogonalised(matrices: Tensor, steps: int = 5) -> Tensor:
     Newton-Schulz with Muon's quintic coefficients; they end between about 0.7 and 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrices.bfloat16()
+    x: Tensor = matrices.bfloat16()
     x = x / (x.norm(dim=(-2, -1), keepdim=True) + 1e-7)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.float()
+    orthogonal: Tensor = x.float()
+    return orthogonal
 
 
 class Muon(torch.optim.Optimizer):

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .conversation import about_story, ask_for_story, free_story, plain_text, single
+from .exercise import Exercise
+from .knowledge import unknown
 from .memory import remember, untold
-from .skills import SINGLE_TURN, Exercise, unknown
+from .skills import SINGLE_TURN
 from .split import Split
 
 ITEMS = 200

@@ -19,7 +19,8 @@ from torch.nn import functional as F
 
 from .data import LEARNT_SKILLS, Batch, Corpus
 from .family import FAMILY, Member
-from .model import Layout, Sprout, lay_out
+from .layout import Layout, lay_out
+from .model import Sprout
 from .optimizer import build_optimizers
 from .tokenizer import MAX_POSITIONS
 
@@ -28,6 +29,7 @@ WARM_UP = 60
 DECAY = 0.45  # the share of the steps, at the end, in which the rate falls to zero
 CHECKPOINT_SECONDS = 150
 LOG_EVERY = 25
+REVIEW_RATE, REVIEW_LOOKING_BACK = 0.4, 3.0
 TEMPERATURE = 2.0
 TEACHER_SHARE = 0.7
 
@@ -37,8 +39,13 @@ _EASY = {"": 0.0, "story": 0.4, "plain text": 0.4, "small talk": 0.5}
 _LOOKING_BACK = ("copy", "spell", "recall", "opposites", "sort", "story_questions")
 
 
-def rate(step: int, steps: int) -> float:
-    """Return the share of the full learning rate: a warm-up, a plateau, a line down to zero."""
+def rate(step: int, steps: int, review: int = 0) -> float:
+    """Return the share of the full learning rate: a warm-up, a plateau, a line down to zero.
+
+    A review after that starts anew at a part of it and falls to zero again.
+    """
+    if step >= steps:
+        return REVIEW_RATE * (steps + review - step) / review
     return min(1.0, (step + 1) / WARM_UP, (steps - step) / (steps * DECAY))
 
 
@@ -88,12 +95,11 @@ class Run:
         self.folder = work / member.name
         self.folder.mkdir(parents=True, exist_ok=True)
         self.steps = steps or member.steps
+        self.end = self.steps + member.review
         self.corpus = Corpus(work / "data", BATCH_TOKENS)
-        if self.steps > len(self.corpus):
-            raise ValueError(f"{self.steps} steps need more data than {len(self.corpus)} batches")
+        if self.end > len(self.corpus):
+            raise ValueError(f"{self.end} steps need more data than {len(self.corpus)} batches")
         self.model = Sprout(member.shape, member.seed)
-        skill_weights = {**_EASY, **dict.fromkeys(_LOOKING_BACK, member.looking_back)}
-        self.weights = torch.tensor([skill_weights.get(skill, 1.0) for skill in LEARNT_SKILLS])
         self.optimizers = build_optimizers(self.model, member.matrix_lr, member.other_lr)
         self.cross_entropy = torch.compile(_cross_entropy, dynamic=True)
         self.divergence = torch.compile(_divergence, dynamic=True)
@@ -102,7 +108,7 @@ class Run:
         # All gradients lie in one row, with the sum of the loss weights at its end.
         weights = list(self.model.parameters())
         self.gradients = torch.zeros(self.model.parameter_count() + 1)
-        parts = self.gradients.split([*(weight.numel() for weight in weights), 1])
+        parts = torch.split(self.gradients, [*(weight.numel() for weight in weights), 1])
         for weight, part in zip(weights, parts, strict=False):
             weight.grad = part.view_as(weight)
         self.teacher: Sprout | None = None
@@ -115,7 +121,7 @@ class Run:
         """Train to the last step, with a checkpoint now and then."""
         saved = time.monotonic()
         sums = np.zeros((2, len(LEARNT_SKILLS)))
-        while self.step < self.steps:
+        while self.step < self.end:
             begun = time.monotonic()
             skills, losses = self._one_step()
             self.seconds += time.monotonic() - begun
@@ -124,7 +130,7 @@ class Run:
             self.step += 1
             if self.rank:
                 continue
-            if self.step % LOG_EVERY == 0 or self.step == self.steps:
+            if self.step % LOG_EVERY == 0 or self.step == self.end:
                 self._log(sums)
                 sums[:] = 0
             if time.monotonic() - saved > CHECKPOINT_SECONDS:
@@ -139,7 +145,7 @@ class Run:
         ids, layout, places, targets, skills = inputs(share, self.row_tokens)
         logits = self.model.logits(self.model.hidden(ids, layout)[places])
         losses = self.cross_entropy(logits, targets)
-        weights = self.weights[skills]
+        weights = self._skill_weights()[skills]
         objective = losses
         if self.teacher is not None:
             with torch.no_grad():
@@ -147,12 +153,12 @@ class Run:
             divergence = self.divergence(logits, taught)
             objective = (1 - TEACHER_SHARE) * losses + TEACHER_SHARE * divergence
         self.gradients.zero_()
-        (objective * weights).sum().backward()
+        torch.autograd.backward((objective * weights).sum())
         self.gradients[-1] = weights.sum()
         if self.ranks > 1:
             torch.distributed.all_reduce(self.gradients)
         self.gradients /= self.gradients[-1].clone()
-        portion = rate(self.step, self.steps)
+        portion = rate(self.step, self.steps, self.member.review)
         for optimizer, full in zip(
             self.optimizers, (self.member.matrix_lr, self.member.other_lr), strict=True
         ):
@@ -160,6 +166,12 @@ class Run:
             optimizer.step()
         self.tokens += len(batch.ids)
         return skills.numpy(), losses.detach().numpy()
+
+    def _skill_weights(self) -> Tensor:
+        reviewing = self.step >= self.steps
+        looking_back = REVIEW_LOOKING_BACK if reviewing else self.member.looking_back
+        weights = {**_EASY, **dict.fromkeys(_LOOKING_BACK, looking_back)}
+        return torch.tensor([weights.get(skill, 1.0) for skill in LEARNT_SKILLS])
 
     def _log(self, sums: NDArray[np.float64]) -> None:
         by_skill = {
@@ -171,7 +183,7 @@ class Run:
             "step": self.step,
             "tokens": self.tokens,
             "seconds": round(self.seconds, 1),
-            "rate": round(rate(self.step - 1, self.steps), 4),
+            "rate": round(rate(self.step - 1, self.steps, self.member.review), 4),
             "loss": round(float(sums[0].sum() / sums[1].sum()), 4),
             "loss_by_skill": by_skill,
         }
