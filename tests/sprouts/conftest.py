@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
-ASSETS = Path(__file__).resolve().parents[2] / "assets"
+ROOT = Path(__file__).resolve().parents[2]
+ASSETS = ROOT / "assets"
+sys.path.insert(0, str(ROOT / "scripts"))  # where the package `sprouts` lies
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,10 @@ import re
 from collections.abc import Iterator
 
 import pytest
-
-from scripts.sprouts.conversation import conversation
-from scripts.sprouts.data import numbered, segments
-from scripts.sprouts.split import Split, split_of
-from scripts.sprouts.suites import SUITES, prose, suite
+from sprouts.conversation import conversation
+from sprouts.data import numbered, segments
+from sprouts.split import Split, split_of
+from sprouts.suites import SUITES, prose, suite
 
 SCANNED = 8_000
 
@@ -136,7 +135,7 @@ def _is_minus(user: str) -> bool:
 
 
 def _known_words() -> frozenset[str]:
-    from scripts.sprouts.world import SPELL_WORDS
+    from sprouts.world import SPELL_WORDS
 
     return frozenset(SPELL_WORDS)
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from sprouts.family import FAMILY
+from sprouts.layout import lay_out
+from sprouts.model import Shape, Sprout, export_config
+from sprouts.optimizer import orthogonalised
+from sprouts.trainer import WARM_UP, rate
 from transformers import LlamaConfig, LlamaForCausalLM
-
-from scripts.sprouts.family import FAMILY
-from scripts.sprouts.layout import lay_out
-from scripts.sprouts.model import Shape, Sprout, export_config
-from scripts.sprouts.optimizer import orthogonalised
-from scripts.sprouts.trainer import WARM_UP, rate
 
 SHAPE = Shape(hidden=64, layers=2, mlp=128, heads=4, kv_heads=2)
 
