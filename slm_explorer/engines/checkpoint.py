@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
@@ -54,6 +55,7 @@ _LIBRARY_ERRORS = (
     ImportError,
     RuntimeError,
     AssertionError,
+    StrictDataclassError,
 )
 
 
@@ -335,4 +337,4 @@ def _eos_ids(generation: GenerationConfig, tokenizer: Any | None) -> frozenset[i
 
 def _first_line(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
-    return (lines[0] if lines else type(error).__name__)[:300]
+    return (lines[0].rstrip(" :") if lines else type(error).__name__)[:300]

@@ -51,7 +51,7 @@ class Sampler:
 
 def penalize_repetition(logits: Tensor, seen: Collection[int], penalty: float) -> Tensor:
     """Divide positive and multiply negative logits of the tokens seen so far by `penalty`."""
-    ids = torch.tensor(list(seen))
+    ids = torch.tensor(list(seen), dtype=torch.long)
     chosen = logits[ids]
     return logits.index_put((ids,), torch.where(chosen < 0, chosen * penalty, chosen / penalty))
 

@@ -23,8 +23,6 @@ _TEMPLATE_ERRORS = (
     ValueError,
 )
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-# No character has more than four bytes, so held text that is longer will never be complete.
-_LONGEST_HOLD = 8
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,8 @@ def single_token_text(tokenizer: Any | None, token: int) -> str:
 class Detokenizer:
     """Turns a stream of token ids into text whose pieces add up to the text of all.
 
-    A piece of a character (byte tokens, split emoji) waits for the rest of it. Each piece is
+    A part of a character (byte tokens, split emoji) waits for the rest of it; broken bytes come
+    out with the next readable character, or at the end. Each piece is
     the difference of two decodings of the last few tokens, because in many vocabularies a
     token's text depends on the one before it (a word's leading space).
     """
@@ -143,10 +142,7 @@ class Detokenizer:
         """The text that has become certain with this token."""
         self._ids.append(token)
         text = token_text(self._tokenizer, self._ids)
-        waiting = len(self._ids) - self._emitted
-        if text.endswith(_REPLACEMENT) and waiting < _LONGEST_HOLD:
-            return ""
-        return self._emit(text)
+        return "" if text.endswith(_REPLACEMENT) else self._emit(text)
 
     def flush(self) -> str:
         """The text still waiting, when no more tokens will come."""

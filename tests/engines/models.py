@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 VOCABULARY = 384
@@ -158,12 +158,11 @@ def build_tokenizer(*, chat_template: str | None = TEMPLATE) -> PreTrainedTokeni
 
 
 def number_tokenizer() -> PreTrainedTokenizerFast:
-    """A tokenizer whose token 17 is the word "17": a text tells exactly which tokens it was."""
-    words = {str(number): number for number in range(VOCABULARY)}
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="0"))
+    """A tokenizer whose token 17 is "17,": a text tells exactly which tokens it was."""
+    words = {f"{number},": number for number in range(VOCABULARY)}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="0,"))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    end = AddedToken(str(EOS), special=True)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, unk_token="0", eos_token=end)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
 
 
 def save_model(
@@ -184,14 +183,14 @@ def save_model(
     config.eos_token_id = EOS
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    # Found by trial: with these, greedy answers wander over many tokens.
+    embedding, matrix = (0.05, 0.2) if config.model_type.startswith("gemma") else (0.3, 0.4)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            if parameter.dim() < 2:
-                parameter.add_(torch.randn_like(parameter) * 0.1)
+            if parameter.dim() > 1:
+                parameter.normal_(0.0, embedding if "embed" in name or "wte" in name else matrix)
             else:
-                # Small embeddings keep a tied model from repeating the token it has just read.
-                scale = 0.02 if "embed" in name or "wte" in name else 0.15
-                parameter.normal_(0.0, scale)
+                parameter.normal_(0.0 if name.endswith("bias") else 1.0, 0.1)
     model.to(dtype).save_pretrained(folder)
     (tokenizer or build_tokenizer()).save_pretrained(folder)
     return folder
