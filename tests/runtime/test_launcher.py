@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -209,3 +210,20 @@ if __name__ == "__main__":
         check=False,
     )
     assert (done.stdout, done.stderr) == ("app False\nworker True\n", "")
+
+
+def test_where_there_is_no_forkserver_workers_are_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda: ["spawn"])
+    launcher = LocalLauncher()
+    launcher.prewarm()
+    place = launcher.start(echo())
+    place.connection.send(Load(echo()))
+    assert isinstance(loaded(place.connection), Loaded)
+    place.connection.send(Run(1, ask("one /hang")))
+    while not isinstance(message := place.connection.recv(), Said):
+        pass
+    assert message.event == Delta("one ", 1)
+    place.kill()
+    assert hung_up(place.connection)
+    assert place.reap() == -9
+    place.connection.close()
