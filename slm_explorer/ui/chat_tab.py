@@ -38,8 +38,6 @@ from slm_explorer.ui.stream import Source, coalesce
 # A browser has one run at a time, so this is how many browsers may be answered at once.
 CONCURRENT_RUNS = 64
 
-BUSY = "This chat is still answering: wait, or stop it first."
-
 
 @dataclass(frozen=True)
 class Chat:
@@ -55,7 +53,9 @@ class Chat:
     def of(cls, values: tuple[Any, ...]) -> Chat:
         """From the components' values, in the order of ChatTab.inputs."""
         conversation, active, book, mode = values[:4]
-        panel = LaneSettings(**dict(zip(FIELDS, values[4 + SLOTS :], strict=True)))
+        named = zip(FIELDS, values[4 + SLOTS :], strict=True)
+        # A number field that was emptied has no value: then the default holds.
+        panel = LaneSettings(**{name: value for name, value in named if value is not None})
         return cls(conversation, active, written(book, panel), mode, values[4 : 4 + SLOTS])
 
     def slots(self) -> list[int]:
@@ -127,14 +127,16 @@ class ChatTab:
 
     def _change(
         self, request: gr.Request, chat: Chat, change: Callable[[Conversation], Conversation]
-    ) -> tuple[Conversation, object, bool]:
-        """Apply a change; a refusal leaves the conversation and is said on the board."""
+    ) -> tuple[Conversation | object, object, bool]:
+        """Apply a change; a refusal leaves the conversation and is said on the board. While
+        lanes answer nothing changes at all: their stream owns the conversation and the board.
+        """
+        if self.busy(request):
+            return gr.skip(), gr.skip(), False
         try:
-            if self.busy(request):
-                raise InvalidRequest(BUSY)
-            if not chat.slots():
-                raise InvalidRequest("There is no lane to answer: add one first.")
             after = change(chat.conversation)
+            if after.todo and not chat.slots():
+                raise InvalidRequest("There is no lane to answer: add one first.")
         except InvalidRequest as error:
             return chat.conversation, self._board(chat, notice=str(error)), False
         if not after.key:
@@ -169,8 +171,8 @@ class ChatTab:
             taken.append(prompt)
             return after
 
-        after, board, _ = self._change(request, Chat.of(values), undo)
-        return after, board, taken[0] if taken else gr.skip()
+        after, board, done = self._change(request, Chat.of(values), undo)
+        return after, board, taken[0] if done else gr.skip()
 
     def _clear(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         # A new key: the workers must not continue from what the visitor wanted gone.

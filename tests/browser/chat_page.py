@@ -11,8 +11,10 @@ expect.set_options(timeout=WAIT_MS)
 
 
 def send(page: Page, prompt: str) -> None:
+    before = page.locator(".slm-prompt").count()
     page.locator("#slm-prompt textarea").fill(prompt)
     page.locator("#slm-prompt textarea").press("Enter")
+    expect(page.locator(".slm-prompt")).to_have_count(before + 1)
 
 
 def answers(page: Page, status: str = "") -> Locator:

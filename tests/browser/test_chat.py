@@ -92,6 +92,7 @@ def test_retry_undo_edit_and_clear_act_on_all_lanes(visit: Visit) -> None:
     expect(page.locator(".slm-examples")).to_be_visible()
     expect(page.locator("#slm-prompt textarea")).to_have_value("anew")
     page.locator("#slm-prompt textarea").press("Enter")
+    expect(page.locator(".slm-prompt")).to_have_count(1)
     wait_idle(page)
     page.get_by_role("button", name="Clear chat").click()
     expect(page.locator(".slm-examples")).to_be_visible()

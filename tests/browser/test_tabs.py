@@ -54,7 +54,7 @@ def test_a_model_that_cannot_run_says_why(visit: Visit) -> None:
     page.locator("#slm-catalog .slm-link").first.click()
     button = page.locator("#slm-card").get_by_role("button", name="Open in Chat")
     expect(button).to_be_disabled()
-    expect(page.locator("#slm-card > .slm-quiet")).to_contain_text("decoder")
+    expect(page.locator("#slm-card p.slm-quiet")).to_contain_text("decoder")
 
 
 def test_meters_show_a_worker_and_unload_it(visit: Visit, served: Site) -> None:
@@ -110,6 +110,14 @@ def test_meters_poll_only_on_their_tab_and_in_a_page_that_is_seen(visit: Visit) 
         with page.expect_request(lambda r: f'"fn_index":{indices["strip"]}' in (r.post_data or "")):
             pass
     assert readings("meters") == seen
+    page.evaluate(
+        "Object.defineProperty(document, 'hidden', {get: () => true});"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    page.wait_for_timeout(2500)  # a tick that was under way
+    before = len(asked)
+    page.wait_for_timeout(5000)
+    assert len(asked) == before
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -121,6 +129,7 @@ def test_every_tab_fits_its_width(visit: Visit, shots: Path, width: int, scheme:
     page.locator("#slm-settings > button").click()
     page.locator("#slm-prompt textarea").fill("Tell me a story about a fox and a lantern.")
     page.locator("#slm-send").click()
+    expect(page.locator(".slm-prompt")).to_have_count(1)
     wait_idle(page)
     page.screenshot(path=shots / f"chat-{width}-{scheme}.png")
     for name in ("Chat", "Catalog", "Meters"):
