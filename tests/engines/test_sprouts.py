@@ -16,7 +16,7 @@ from slm_explorer.types import Message, Sampling
 from tests.engines.answers import Said, ask, request, score
 from tests.engines.conftest import load
 
-SPROUTS = sorted((asset_folder() / "sprouts").glob("*/model.safetensors"))
+SPROUTS = sorted((asset_folder() / "sprouts").glob("*/config.json"))
 TURNS = ["Tell me a story about a fox.", "Who was in the story?", "What is 3 plus 4?", "😀 ü?"]
 LENGTH = 48
 
