@@ -15,13 +15,12 @@ from slm_explorer.errors import InvalidRequest
 Recipe = Literal["native", "f32", "bf16", "f16"]
 Verdict = Literal["fits", "tight", "too big", "n/a"]
 
-# Private memory (USS) of a worker process besides its model: a forkserver child with torch and
-# the engine preloaded, once it has loaded a model of less than 2 MB and written 64 tokens after
-# a prompt of 256. Measured with torch 2.13.0 CPU, transformers 5.23.0, Linux x86_64, November
-# 2026: llama 176 MB, qwen3 180 MB, gemma3 176 MB. Most of it is code that transformers imports
-# with the model's class; 31 MB where the forkserver had imported that too.
-BASE_BYTES = 180_000_000
-BASE_LOW_BYTES = 30_000_000
+# Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
+# engine and transformers' model code preloaded, once it has loaded a model of less than 2 MB and
+# written 64 tokens. Measured with torch 2.13.0 CPU, transformers 5.23.0, Linux x86_64, November
+# 2026: llama 24 to 38 MB, qwen3 and gemma3 29 to 38 MB.
+BASE_BYTES = 40_000_000
+BASE_LOW_BYTES = 24_000_000
 FIT_CONTEXT_TOKENS = 2048
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512

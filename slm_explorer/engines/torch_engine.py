@@ -19,6 +19,7 @@ from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
 from slm_explorer.engines.lean import lean_decoder
+from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
 from slm_explorer.engines.text import encode_prompt
@@ -56,6 +57,7 @@ class TorchEngine:
         loaded = load_model(spec, progress)
         decoder = lean_decoder(loaded.model) or TransformersDecoder(loaded.model)
         self._ready = _Ready(loaded, decoder, ConversationCaches(loaded.config))
+        return_freed_memory()
         return loaded.info
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
