@@ -17,6 +17,7 @@ function sparkline(points, span, label) {
 }
 
 export function meters(value, { trigger }) {
+  if (!value.gauges) return [h("p", { class: "slm-quiet" }, "Reading the meters…")];
   return [
     h("div", { class: "slm-gauges" }, value.gauges.map((gauge) =>
       h("section", { class: "slm-meter", id: `slm-meter-${gauge.id}` },

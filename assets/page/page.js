@@ -36,6 +36,8 @@ export function mount(name, element, props, trigger, watch) {
   element.classList.add(`slm-${name}`);
   redraw();
   watch("value", redraw);
+  const prompt = document.querySelector("#slm-prompt textarea");
+  if (name === "board" && phone.matches && prompt) prompt.placeholder = "One prompt to all lanes.";
   if (name === "strip") document.addEventListener("visibilitychange", () => trigger("visibility"));
 }
 

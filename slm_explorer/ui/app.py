@@ -50,6 +50,11 @@ def build_app(services: Services) -> gr.Blocks:
         for switch in (chat_item.select, catalog_item.select, meters_item.select):
             switch(**timers)
         strip.html.visibility(**timers)
+        # At once, for the first tick is two seconds away.
+        meters_item.select(
+            meters.read, None, meters.html, queue=False, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
         page.load(strip.read, None, strip.html, queue=False, show_progress="hidden",
                   api_visibility="private")  # fmt: skip
 

@@ -73,7 +73,8 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
             prompt = gr.Textbox(
                 show_label=False,
                 label="Prompt for all lanes",
-                placeholder="One prompt to all lanes. Enter sends, Shift+Enter breaks the line.",
+                placeholder="One prompt to all lanes. Enter sends, Shift+Enter breaks the line, "
+                "Esc stops.",
                 lines=1,
                 max_lines=8,
                 container=False,
@@ -83,17 +84,17 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
             )
             send = gr.Button("Send", variant="primary", scale=0, min_width=88, elem_id="slm-send")
             stop = gr.Button("Stop all", scale=0, min_width=88, elem_id="slm-stop")
-        with gr.Row(elem_id="slm-tools"):
-            mode = gr.Radio(
-                [("Fair: one lane after the other", "fair"), ("Race: all at once", "race")],
-                value="fair" if threads < 8 else "race",
-                show_label=False,
-                label="How lanes share the machine",
-                container=False,
-                elem_id="slm-mode",
-            )
-            add = gr.Button("Add lane", size="sm", scale=0, min_width=80, elem_id="slm-add")
-            clear = gr.Button("Clear chat", size="sm", scale=0, min_width=80, elem_id="slm-clear")
+    with gr.Row(elem_id="slm-tools"):
+        mode = gr.Radio(
+            [("Fair: one lane after the other", "fair"), ("Race: all at once", "race")],
+            value="fair" if threads < 8 else "race",
+            show_label=False,
+            label="How lanes share the machine",
+            container=False,
+            elem_id="slm-mode",
+        )
+        add = gr.Button("Add lane", size="sm", scale=0, min_width=80, elem_id="slm-add")
+        clear = gr.Button("Clear chat", size="sm", scale=0, min_width=80, elem_id="slm-clear")
     with gr.Accordion("Settings", open=False, elem_id="slm-settings"):
         scope = gr.Radio(
             SCOPES,

@@ -39,7 +39,7 @@ class MetersTab:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._may_unload = services.settings.host in LOOPBACK
-        self.html = view("meters", self.read(), sends=("end_worker",), elem_id="slm-meters")
+        self.html = view("meters", {}, sends=("end_worker",), elem_id="slm-meters")
         # Outside its tab's visit it is inactive: see the switch in app.py.
         self.timer = gr.Timer(TICK_S, active=False)
         self.timer.tick(self.read, None, self.html, **_QUIET)

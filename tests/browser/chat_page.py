@@ -36,7 +36,7 @@ def wait_writing(page: Page, count: int = 1) -> None:
 def choose_model(page: Page, slot: int, name: str) -> None:
     box = page.locator(f"#slm-model-{slot} input")
     box.click()
-    page.get_by_role("option", name=name, exact=True).click()
+    page.locator(f"#slm-model-{slot}").get_by_role("option", name=name, exact=True).click()
     expect(box).to_have_value(name)
 
 

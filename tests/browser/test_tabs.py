@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, Request, expect
 
-from tests.browser.chat_page import answers, open_tab, send, set_max_tokens, wait_idle
+from tests.browser.chat_page import answers, keep_lanes, open_tab, send, set_max_tokens, wait_idle
 from tests.browser.conftest import Scheme, Visit
 from tests.serving import SLOW_NAME, Site
 
@@ -148,9 +148,9 @@ def test_every_tab_fits_its_width(visit: Visit, shots: Path, width: int, scheme:
 
 def test_the_writer_stays_in_reach_below_a_long_chat(visit: Visit) -> None:
     page = visit()
-    set_max_tokens(page, 40)
-    for _ in range(3):
-        send(page, "\n".join(["Tell me a story."] * 20))
-        wait_idle(page)
+    keep_lanes(page, 1)
+    set_max_tokens(page, 4)
+    send(page, "\n".join(["Tell me a story."] * 60))
+    wait_idle(page)
     page.evaluate("scrollTo(0, 0)")
     expect(page.locator("#slm-send")).to_be_in_viewport()
