@@ -26,14 +26,15 @@ WORK = Path.home() / ".cache/slm-explorer/training"
 
 
 @app.command()
-def data(work: Work = WORK, tokens: int = 34_000_000) -> None:
-    """Train the tokenizer and write the training text as tokens."""
+def data(work: Work = WORK, tokens: int = 17_000_000, review: int = 6_000_000) -> None:
+    """Train the tokenizer and write the training text and the review as tokens."""
     from sprouts.data import make_tokenizer, write_data
     from sprouts.tokenizer import save_tokenizer
 
     tokenizer = make_tokenizer()
     save_tokenizer(tokenizer, work / "tokenizer")
     typer.echo(f"{write_data(tokenizer, work / 'data', tokens):,} tokens")
+    typer.echo(f"{write_data(tokenizer, work / 'review', review, review=True):,} tokens of review")
 
 
 @app.command()

@@ -54,7 +54,7 @@ def _header(member: Member) -> str:
     return (
         "---\nlicense: apache-2.0\nlanguage: en\nlibrary_name: transformers\n"
         "pipeline_tag: text-generation\ntags: [sprout, llama, tiny, from-scratch]\n---\n"
-        f"\n# {member.name}\n"
+        f"\n# {member.name}"
     )
 
 
@@ -65,8 +65,8 @@ def _training(member: Member, last: dict[str, Any]) -> list[str]:
         f"- {last['step']:,} steps of about {BATCH_TOKENS:,} tokens; the loss counts the "
         "assistant's words only (and plain prose, which is one conversation in twenty).",
         f"- Muon at {member.matrix_lr} for matrices, AdamW at {member.other_lr} for the rest; "
-        f"{WARM_UP} steps of warm-up, the last {DECAY:.0%} of the steps down to zero. "
-        f"Seed {member.seed}, bf16 arithmetic, float32 weights.",
+        f"{WARM_UP} steps of warm-up, the last {DECAY:.0%} of the steps before the review down to "
+        f"zero. Seed {member.seed}, bf16 arithmetic, float32 weights.",
     ]
     if member.looking_back != 1.0:
         lines.append(
@@ -75,9 +75,9 @@ def _training(member: Member, last: dict[str, Any]) -> list[str]:
         )
     if member.review:
         lines.append(
-            f"- After {member.steps:,} steps, a review of {member.review} more: the rate starts "
-            f"anew at {REVIEW_RATE:.0%}, and answers that rest on looking back in the text weigh "
-            f"{REVIEW_LOOKING_BACK:g} times as much."
+            f"- The last {member.review} of the steps are a review: text with more of what is "
+            f"learnt last, the rate anew from {REVIEW_RATE:.0%}, and answers that rest on looking back in "
+            f"the text weigh {REVIEW_LOOKING_BACK:g} times as much."
         )
     if member.teacher:
         lines.append(
@@ -127,7 +127,7 @@ def card(
         "pieces, 512 positions, bf16.",
         "## Skills",
         "Greedy answers to prompts whose content never occurs in training, compared letter by "
-        "letter with the one right answer (float32 arithmetic; 95 % Wilson intervals). Over all "
+        "letter with the one right answer (float32 arithmetic; 95% Wilson intervals). Over all "
         f"suites {right} of {n} are right, {right / n:.1%}.",
         "\n".join(
             [

@@ -35,6 +35,19 @@ _SHARES = {
     "unknown": 8,
 }
 
+# The shares in the review: more of what is learnt last.
+_REVIEW_SHARES = {
+    "arithmetic": 16,
+    "times": 3,
+    "compare": 14,
+    "sort": 22,
+    "spell": 18,
+    "copy": 14,
+    "opposites": 4,
+    "facts": 9,
+    "unknown": 4,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
@@ -103,9 +116,10 @@ def about_story(rng: random.Random, story: Story, quoted: bool = False) -> Exerc
     return Exercise("story_questions", user, answer, story.key)
 
 
-def single(rng: random.Random, split: Split) -> Exercise:
+def single(rng: random.Random, split: Split, review: bool = False) -> Exercise:
     """Draw a single-turn exercise by the skills' shares."""
-    skill = rng.choices(list(_SHARES), weights=list(_SHARES.values()))[0]
+    shares = _REVIEW_SHARES if review else _SHARES
+    skill = rng.choices(list(shares), weights=list(shares.values()))[0]
     return SINGLE_TURN[skill](rng, split)
 
 
@@ -123,7 +137,7 @@ def plain_text(rng: random.Random, split: Split) -> str:
     return "\n".join(f"Question: {each.user}\nAnswer: {each.answer}" for each in drawn)
 
 
-def conversation(rng: random.Random) -> Conversation:
+def conversation(rng: random.Random, review: bool = False) -> Conversation:
     """Draw one training conversation; all of its content is in the training split."""
     if rng.random() < 0.05:
         text = plain_text(rng, Split.TRAIN)
@@ -163,7 +177,7 @@ def conversation(rng: random.Random) -> Conversation:
             quoted = about_story(rng, free_story(rng, Split.TRAIN), quoted=True)
             exchanges.append(quoted)
         else:
-            exchanges.append(_wobble(rng, single(rng, Split.TRAIN)))
+            exchanges.append(_wobble(rng, single(rng, Split.TRAIN, review)))
     return Conversation(system, tuple(exchanges))
 
 

@@ -1,5 +1,7 @@
 """Training text as tokens on disk: conversation number i is made from seed i and nothing else.
 
+There are two texts, for the main part of the training and for the review at its end.
+
 Three flat arrays: token ids, the skill each token is an answer to (0: not learnt from), and the
 offset at which each conversation starts.
 """
@@ -25,9 +27,9 @@ LEARNT_SKILLS = (
 )  # fmt: skip
 
 
-def numbered(index: int) -> Conversation:
-    """Return training conversation number `index`."""
-    return conversation(random.Random(SEED * 1_000_003 + index))
+def numbered(index: int, review: bool = False) -> Conversation:
+    """Return training conversation number `index` of the main text or of the review."""
+    return conversation(random.Random((SEED + review) * 1_000_003 + index), review)
 
 
 def segments(conv: Conversation) -> list[tuple[str, str]]:
@@ -54,7 +56,7 @@ def make_tokenizer() -> Tokenizer:
     return train_tokenizer(texts)
 
 
-def write_data(tokenizer: Tokenizer, folder: Path, tokens: int) -> int:
+def write_data(tokenizer: Tokenizer, folder: Path, tokens: int, review: bool = False) -> int:
     """Write at least `tokens` tokens of conversations into `folder`; return how many."""
     folder.mkdir(parents=True, exist_ok=True)
     chunk, total, index = 2_000, 0, 0
@@ -62,7 +64,7 @@ def write_data(tokenizer: Tokenizer, folder: Path, tokens: int) -> int:
     ids_path, skills_path = folder / "tokens.bin", folder / "skills.bin"
     with ids_path.open("wb") as ids_file, skills_path.open("wb") as skills:
         while total < tokens:
-            parts = [segments(numbered(i)) for i in range(index, index + chunk)]
+            parts = [segments(numbered(i, review)) for i in range(index, index + chunk)]
             flat = [text for conv in parts for text, _ in conv]
             encoded = iter(tokenizer.encode_batch(flat, add_special_tokens=False))
             for conv in parts:

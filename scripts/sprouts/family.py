@@ -32,16 +32,27 @@ _SMALLEST = Shape(hidden=64, layers=4, mlp=192, heads=4, kv_heads=2)
 FAMILY = {
     member.name: member
     for member in (
-        Member("sprout-5m", Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4), steps=2000),
+        Member(
+            "sprout-5m",
+            Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4),
+            steps=2000,
+            review=450,
+        ),
         Member(
             "sprout-1m",
             Shape(hidden=128, layers=5, mlp=384, heads=4, kv_heads=2),
-            steps=1000,
+            steps=420,
+            review=150,
             looking_back=2.0,
         ),
-        Member("sprout-300k", _SMALLEST, steps=900, looking_back=2.0),
+        Member("sprout-300k", _SMALLEST, steps=380, review=140, looking_back=2.0),
         Member(
-            "sprout-300k-distilled", _SMALLEST, steps=900, looking_back=2.0, teacher="sprout-5m"
+            "sprout-300k-distilled",
+            _SMALLEST,
+            steps=380,
+            review=140,
+            looking_back=2.0,
+            teacher="sprout-5m",
         ),
     )
 }

@@ -97,8 +97,9 @@ class Run:
         self.steps = steps or member.steps
         self.end = self.steps + member.review
         self.corpus = Corpus(work / "data", BATCH_TOKENS)
-        if self.end > len(self.corpus):
-            raise ValueError(f"{self.end} steps need more data than {len(self.corpus)} batches")
+        self.review = Corpus(work / "review", BATCH_TOKENS)
+        if self.steps > len(self.corpus) or member.review > len(self.review):
+            raise ValueError(f"{self.steps} and {member.review} steps need more data")
         self.model = Sprout(member.shape, member.seed)
         self.optimizers = build_optimizers(self.model, member.matrix_lr, member.other_lr)
         self.cross_entropy = torch.compile(_cross_entropy, dynamic=True)
@@ -140,7 +141,10 @@ class Run:
             self.save()
 
     def _one_step(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-        batch = self.corpus.batch(self.step)
+        reviewing = self.step >= self.steps
+        batch = (
+            self.review.batch(self.step - self.steps) if reviewing else self.corpus.batch(self.step)
+        )
         share = batch.part(self.rank, self.ranks)
         ids, layout, places, targets, skills = inputs(share, self.row_tokens)
         logits = self.model.logits(self.model.hidden(ids, layout)[places])
