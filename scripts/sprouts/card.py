@@ -61,7 +61,7 @@ def _header(member: Member) -> str:
 def _training(member: Member, last: dict[str, Any]) -> list[str]:
     lines = [
         f"- Text: conversations from our own generator, seed {SEED}, {last['tokens']:,} tokens, "
-        "each seen once. No text or data of anybody else.",
+        f"{'most' if member.note else 'each'} seen once. No text or data of anybody else.",
         f"- {last['step']:,} steps of about {BATCH_TOKENS:,} tokens; the loss counts the "
         "assistant's words only (and plain prose, which is one conversation in twenty).",
         f"- Muon at {member.matrix_lr} for matrices, AdamW at {member.other_lr} for the rest; "
@@ -76,8 +76,8 @@ def _training(member: Member, last: dict[str, Any]) -> list[str]:
     if member.review:
         lines.append(
             f"- The last {member.review} of the steps are a review: text with more of what is "
-            f"learnt last, the rate anew from {REVIEW_RATE:.0%}, and answers that rest on looking back in "
-            f"the text weigh {REVIEW_LOOKING_BACK:g} times as much."
+            f"learnt last, the rate anew from {REVIEW_RATE:.0%}, and answers that rest on looking "
+            f"back in the text weigh {REVIEW_LOOKING_BACK:g} times as much."
         )
     if member.teacher:
         lines.append(
@@ -86,6 +86,8 @@ def _training(member: Member, last: dict[str, Any]) -> list[str]:
             "twin without a teacher, sprout-300k, saw the same text in the same order from the "
             "same start."
         )
+    if member.note:
+        lines.append(f"- {member.note}")
     lines += [
         f"- Loss at the end: {last['loss']} nats a learnt token, the mean of the last steps.",
         f"- {last['seconds'] / 60:.0f} minutes on two cores of a shared server, without a GPU.",

@@ -13,7 +13,8 @@ class Member:
 
     teacher: the model that it learns from. looking_back: the weight of the loss on answers that
     rest on looking back in the text. review: further steps in which these weigh more, after the
-    rate has fallen to zero once. matrix_lr, other_lr: for Muon and for AdamW.
+    rate has fallen to zero once. note: what the card must say besides. matrix_lr, other_lr: for
+    Muon and for AdamW.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Member:
     other_lr: float = 0.004
     looking_back: float = 1.0
     review: int = 0
+    note: str = ""
 
 
 _SMALLEST = Shape(hidden=64, layers=4, mlp=192, heads=4, kv_heads=2)
@@ -41,9 +43,11 @@ FAMILY = {
         Member(
             "sprout-1m",
             Shape(hidden=128, layers=5, mlp=384, heads=4, kv_heads=2),
-            steps=420,
-            review=150,
+            steps=1080,
+            review=120,
             looking_back=2.0,
+            note="Trained in two goes: 420 steps and a review of 150 at first, as the log shows, "
+            "then on from there to the end; 120 batches of the review's text were so met twice.",
         ),
         Member("sprout-300k", _SMALLEST, steps=380, review=140, looking_back=2.0),
         Member(
