@@ -2,8 +2,12 @@
 not need: module calls, mask building, three matmuls where one does, a cache that is copied.
 
 The operations and their rounding are those of transformers' own forward pass, so that the
-same tokens come out, in bf16 too; tests hold it to that. Covers Llama, Mistral, Qwen2, Qwen3,
-SmolLM3 and Granite without sliding windows; every other model runs through transformers.
+same tokens come out, in bf16 too; tests hold it to that. A fused or packed matmul may sum in
+another order, which now and then moves a bf16 number by its last bit: as much as another
+thread count does. Narrow models gain little by it and are left exact.
+
+Covers Llama, Mistral, Qwen2, Qwen3, SmolLM3 and Granite without sliding windows; every other
+model runs through transformers.
 """
 
 from __future__ import annotations
@@ -34,12 +38,16 @@ _FAMILIES = {
 # Position encodings whose table does not depend on how long the text is.
 _FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 _POSITIONS = 512
+# From this hidden size on, projections are fused and packed.
+_WIDE = 512
 
 
 def lean_decoder(model: Any) -> LeanDecoder | None:
     """A decoder over the model's own weights, or None where the model has another shape.
 
-    The model stays whole and usable: its fused weights become views of the same memory.
+    It takes the weights over: no second copy of them stays. Where the processor has bf16
+    matrix instructions, bf16 projections are stored as those read them, and the model itself
+    can no longer run; elsewhere its fused weights become views of the same memory.
     """
     config = model.config
     if type(model).__name__ not in _FAMILIES or config._attn_implementation != "sdpa":
@@ -82,7 +90,10 @@ class LeanDecoder:
         attention = model.model.layers[0].self_attn
         self._rotary = model.model.rotary_emb
         self._embedding = model.model.embed_tokens
-        self._head = _projection(model.lm_head)
+        # A head tied to the embedding is never packed: the embedding is read by rows.
+        tied = model.lm_head.weight is self._embedding.weight
+        wide = config.hidden_size >= _WIDE
+        self._head = _projection(model.lm_head, wide=wide and not tied)
         self._final_gain = model.model.norm.weight
         self._width = (config.hidden_size,)
         self._head_dim = attention.head_dim
@@ -96,7 +107,7 @@ class LeanDecoder:
         self._embedding_multiplier = getattr(config, "embedding_multiplier", 1.0)
         self._residual_multiplier = getattr(config, "residual_multiplier", 1.0)
         self._logits_scaling = getattr(config, "logits_scaling", 1.0)
-        self._layers = [_layer(layer) for layer in model.model.layers]
+        self._layers = [_layer(layer, wide=wide) for layer in model.model.layers]
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
 
     @torch.inference_mode()
@@ -194,13 +205,13 @@ class LeanDecoder:
         return cosines[0].unsqueeze(1), signed.unsqueeze(1)
 
 
-def _layer(layer: Any) -> _Layer:
+def _layer(layer: Any, *, wide: bool) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     return _Layer(
-        qkv=_fused((attention.q_proj, attention.k_proj, attention.v_proj)),
-        output=_projection(attention.o_proj),
-        gate_up=_fused((mlp.gate_proj, mlp.up_proj)),
-        down=_projection(mlp.down_proj),
+        qkv=_fused((attention.q_proj, attention.k_proj, attention.v_proj), wide=wide),
+        output=_projection(attention.o_proj, wide=wide),
+        gate_up=_fused((mlp.gate_proj, mlp.up_proj), wide=wide),
+        down=_projection(mlp.down_proj, wide=wide),
         attention_gain=layer.input_layernorm.weight,
         mlp_gain=layer.post_attention_layernorm.weight,
         query_gain=attention.q_norm.weight if hasattr(attention, "q_norm") else None,
@@ -209,25 +220,61 @@ def _layer(layer: Any) -> _Layer:
     )
 
 
-def _projection(module: nn.Module) -> Projection:
-    """A plain linear layer without the cost of a module call; any other module as it is."""
-    if type(module) is nn.Linear:
-        return partial(F.linear, weight=module.weight, bias=module.bias)
-    return module
+def _projection(module: nn.Module, *, wide: bool) -> Projection:
+    """A linear layer without the cost of a module call; any other module as it is."""
+    if type(module) is not nn.Linear:
+        return module
+    if wide and packs(module.weight):
+        return _packed([module])
+    return partial(F.linear, weight=module.weight, bias=module.bias)
 
 
-def _fused(modules: Sequence[nn.Module]) -> Projection:
+def _fused(modules: Sequence[nn.Module], *, wide: bool) -> Projection:
     """One projection that gives the modules' outputs side by side."""
     linears = [module for module in modules if type(module) is nn.Linear]
-    if len(linears) < len(modules) or len({linear.bias is None for linear in linears}) != 1:
-        return partial(_side_by_side, tuple(modules))
+    alike = len(linears) == len(modules) and len({each.bias is None for each in linears}) == 1
+    if not wide or not alike:
+        parts = tuple(_projection(module, wide=wide) for module in modules)
+        return partial(_side_by_side, parts)
+    if packs(linears[0].weight):
+        return _packed(linears)
     weight = _join_parameters(linears, "weight")
     bias = None if linears[0].bias is None else _join_parameters(linears, "bias")
     return partial(F.linear, weight=weight, bias=bias)
 
 
-def _side_by_side(modules: Sequence[nn.Module], inputs: Tensor) -> Tensor:
-    return torch.cat([module(inputs) for module in modules], dim=-1)
+def _side_by_side(projections: Sequence[Projection], inputs: Tensor) -> Tensor:
+    return torch.cat([project(inputs) for project in projections], dim=-1)
+
+
+def packs(weight: Tensor) -> bool:
+    """Whether oneDNN has a layout of its own for this weight on this processor."""
+    return (
+        weight.dtype is torch.bfloat16
+        and weight.device.type == "cpu"
+        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
+
+
+def _packed(linears: Sequence[nn.Linear]) -> Projection:
+    """The layers side by side in oneDNN's blocked layout. A plain bf16 matmul reorders the
+    weight for every token; this one does not.
+    """
+    joined = torch.cat([linear.weight.detach() for linear in linears])
+    weight = torch.ops.mkldnn._reorder_linear_weight(joined, 1)
+    biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
+    bias = torch.cat(biases) if biases else None
+    for linear in linears:
+        linear.weight = nn.Parameter(joined.new_empty(0), requires_grad=False)
+    return partial(
+        torch.ops.mkldnn._linear_pointwise.default,
+        W=weight,
+        B=bias,
+        attr="none",
+        scalars=[],
+        algorithm="",
+    )
 
 
 def _join_parameters(linears: Sequence[nn.Linear], name: str) -> Tensor:

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
 from slm_explorer.engines.kv_cache import new_cache
-from slm_explorer.engines.lean import lean_decoder
+from slm_explorer.engines.lean import LeanDecoder, lean_decoder, packs
 from tests.engines.models import save_model
 
 LEAN = [
@@ -24,11 +24,19 @@ LEAN = [
     "smollm3",
     "granite",
 ]
+# Wide enough that projections are fused, and packed where the processor can.
+WIDE: dict[str, Any] = {"hidden_size": 512, "num_hidden_layers": 2, "head_dim": 128}
 IDS = torch.tensor([(5 * at * at + at) % 370 + 8 for at in range(60)])
 
 
 def read(folder: Path, dtype: torch.dtype) -> Any:
     return AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).eval()
+
+
+def lean(model: Any) -> LeanDecoder:
+    decoder = lean_decoder(model)
+    assert decoder is not None
+    return decoder
 
 
 def pieces(decoder: Decoder, config: Any) -> list[torch.Tensor]:
@@ -45,41 +53,68 @@ def test_logits_are_those_of_the_forward_pass(
 ) -> None:
     folder = save_model(tmp_path, architecture)
     plain = TransformersDecoder(read(folder, dtype))
-    lean = lean_decoder(read(folder, dtype))
-    assert lean is not None
+    ours_decoder = lean(read(folder, dtype))
     config = read(folder, dtype).config
-    for ours, theirs in zip(pieces(lean, config), pieces(plain, config), strict=True):
+    for ours, theirs in zip(pieces(ours_decoder, config), pieces(plain, config), strict=True):
         if dtype is torch.bfloat16:
             assert torch.equal(ours, theirs)
         else:
             torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
-    torch.testing.assert_close(lean.all_logits(IDS), plain.all_logits(IDS), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        ours_decoder.all_logits(IDS), plain.all_logits(IDS), rtol=1e-4, atol=1e-4
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32], ids=["bf16", "f32"])
+@pytest.mark.parametrize("architecture", LEAN)
+def test_fused_projections_differ_by_rounding_only(
+    architecture: str, dtype: torch.dtype, tmp_path: Path
+) -> None:
+    folder = save_model(tmp_path, architecture, **WIDE)
+    exact = TransformersDecoder(read(folder, torch.float32))
+    model = read(folder, dtype)
+    config = model.config
+    ours, same = (
+        pieces(lean(model), config),
+        pieces(TransformersDecoder(read(folder, dtype)), config),
+    )
+    for mine, theirs, true in zip(ours, same, pieces(exact, config), strict=True):
+        noise = float((theirs - true).norm() / true.norm())
+        assert float((mine - theirs).norm() / true.norm()) <= noise + 1e-5
 
 
 def test_positions_beyond_the_first_table(tmp_path: Path) -> None:
     model = read(save_model(tmp_path, "llama"), torch.float32)
     ids = (torch.arange(900) * 13) % 370 + 8
     plain = TransformersDecoder(model).all_logits(ids)
-    lean = lean_decoder(model)
-    assert lean is not None
-    torch.testing.assert_close(lean.all_logits(ids), plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(lean(model).all_logits(ids), plain, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("architecture", ["llama", "llama-tied-bias"])
 def test_fused_weights_are_the_models_own_memory(architecture: str, tmp_path: Path) -> None:
-    model = read(save_model(tmp_path, architecture), torch.float32)
+    model = read(save_model(tmp_path, architecture, **WIDE), torch.float32)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     parameters = sum(each.numel() for each in model.parameters())
-    lean = lean_decoder(model)
-    assert lean is not None
+    decoder = lean(model)
     storages = {each.untyped_storage().data_ptr(): each for each in model.parameters()}
     stored = sum(each.untyped_storage().nbytes() for each in storages.values())
     assert stored == 4 * parameters, "every parameter once, none twice"
     assert sum(each.numel() for each in model.parameters()) == parameters
-    fused = lean._layers[0].qkv.keywords["weight"]  # type: ignore[attr-defined]
+    fused = decoder._layers[0].qkv.keywords["weight"]  # type: ignore[attr-defined]
     assert fused.untyped_storage().data_ptr() in storages
     for name, value in model.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_packed_weights_leave_no_second_copy(tmp_path: Path) -> None:
+    model = read(save_model(tmp_path, "llama-tied-bias", **WIDE), torch.bfloat16)
+    if not packs(model.model.norm.weight):
+        pytest.skip("this processor has no bf16 matrix instructions")
+    head = model.lm_head.weight
+    assert lean_decoder(model) is not None
+    linears = [each for each in model.modules() if isinstance(each, torch.nn.Linear)]
+    assert [each for each in linears if each.weight.numel()] == [model.lm_head]
+    assert model.lm_head.weight is model.model.embed_tokens.weight is head
 
 
 @pytest.mark.parametrize(
@@ -122,6 +157,4 @@ def test_a_projection_that_is_no_linear_layer_is_called(tmp_path: Path) -> None:
     mlp.up_proj = Halved(mlp.up_proj)
     mlp.down_proj = Halved(mlp.down_proj)
     plain = TransformersDecoder(model).all_logits(IDS)
-    lean = lean_decoder(model)
-    assert lean is not None
-    torch.testing.assert_close(lean.all_logits(IDS), plain, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(lean(model).all_logits(IDS), plain, rtol=1e-4, atol=1e-4)
