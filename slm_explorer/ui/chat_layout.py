@@ -68,22 +68,21 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
         elem_id="slm-board",
         examples=example_groups(),
     )
-    with gr.Column(elem_id="slm-writer"):
-        with gr.Row():
-            prompt = gr.Textbox(
-                show_label=False,
-                label="Prompt for all lanes",
-                placeholder="One prompt to all lanes. Enter sends, Shift+Enter breaks the line, "
-                "Esc stops.",
-                lines=1,
-                max_lines=8,
-                container=False,
-                autofocus=True,
-                elem_id="slm-prompt",
-                scale=1,
-            )
-            send = gr.Button("Send", variant="primary", scale=0, min_width=88, elem_id="slm-send")
-            stop = gr.Button("Stop all", scale=0, min_width=88, elem_id="slm-stop")
+    with gr.Column(elem_id="slm-writer"), gr.Row():
+        prompt = gr.Textbox(
+            show_label=False,
+            label="Prompt for all lanes",
+            placeholder="One prompt to all lanes. Enter sends, Shift+Enter breaks the line, "
+            "Esc stops.",
+            lines=1,
+            max_lines=8,
+            container=False,
+            autofocus=True,
+            elem_id="slm-prompt",
+            scale=1,
+        )
+        send = gr.Button("Send", variant="primary", scale=0, min_width=88, elem_id="slm-send")
+        stop = gr.Button("Stop all", scale=0, min_width=88, elem_id="slm-stop")
     with gr.Row(elem_id="slm-tools"):
         mode = gr.Radio(
             [("Fair: one lane after the other", "fair"), ("Race: all at once", "race")],
