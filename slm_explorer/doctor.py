@@ -58,7 +58,7 @@ def _missing(services: Services) -> list[object]:
             try:
                 inspect_checkpoint(services.chat.resolve(card.id).path)
             except SlmError as error:
-                say(f"{card.id}: {error}", f"python scripts/train_sprouts.py --only {card.id}")
+                say(f"{card.id}: {error}", "git checkout assets/sprouts (in a checkout)")
     home = services.settings.home
     try:
         home.mkdir(parents=True, exist_ok=True)

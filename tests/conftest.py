@@ -32,6 +32,13 @@ class Ran:
 Cli = Callable[..., Ran]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests last: their driver keeps an event loop and their server keeps threads until
+    the session ends, which others count or start themselves.
+    """
+    items.sort(key=lambda item: "browser" in item.path.parts)
+
+
 @pytest.fixture
 def cli(tmp_path: Path) -> Cli:
     """Run `slm-explorer` in a fresh process with a home of its own, outside the checkout."""

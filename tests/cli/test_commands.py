@@ -180,7 +180,7 @@ def test_meters_and_doctor_say_their_sources(cli: Cli) -> None:
     [
         (("chat", "no-such-model", "--prompt", "hi"), 1, "no-such-model"),
         (("chat", "sprout-5n", "--prompt", "hi"), 1, "sprout-5m"),
-        (("chat", "phi-2", "--prompt", "hi"), 1, "phi-2"),
+        (("chat", "phi-2", "--prompt", "hi"), 1, "Phi-2"),
         (("chat", "sprout-5m", "--prompt", "  "), 2, "empty"),
         (("chat", "sprout-5m", "--prompt", "hi", "--max-tokens", "0"), 2, "max tokens"),
         (("chat", "sprout-5m", "--prompt", "hi", "--max-tokens", "-3"), 2, "max tokens"),
