@@ -23,7 +23,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 from gradio_client import Client
 from measure.app_process import running_app
-from measure.browser import ask, await_end, choose_one_lane, chromium, open_page
+from measure.browser import ask, await_end, choose_model, choose_one_lane, chromium, open_page
 from measure.shape import place_shape
 
 from slm_explorer.assets import asset_folder
@@ -85,7 +85,7 @@ def throughput(card: str = "smollm2-135m-instruct", rounds: int = 3) -> None:
             choose_one_lane(page, name)
             for number in range(rounds + 1):
                 ask(page, "Once upon a time there was a small fox who lived in a mill.")
-                seen = [change for change in await_end(page) if change.tokens[0]]
+                seen = [change for change in await_end(page) if change.tokens and change.tokens[0]]
                 tokens = seen[-1].tokens[0] - seen[0].tokens[0]
                 if number:
                     paged.append(tokens / (seen[-1].at - seen[0].at))
@@ -111,8 +111,7 @@ def close(card: str = "smollm2-135m-instruct") -> None:
             page.wait_for_function("document.querySelectorAll('.slm-answer').length === 4")
             name = Catalog.load(asset_folder()).get(card).name
             for slot in range(4):
-                page.locator(f"#slm-model-{slot} input").click()
-                page.get_by_role("option", name=name, exact=True).click()
+                choose_model(page, slot, name)
             page.get_by_text("Race: all at once").click()
             ask(page, "Once upon a time")
             page.wait_for_function(

@@ -19,8 +19,11 @@ FLAGS = (
 _WATCH = """
 () => {
   window.seen = [];
+  const turns = () => [...document.querySelectorAll('.slm-turns .slm-answers')];
+  const before = turns().length;
   const note = () => {
-    const lanes = [...document.querySelectorAll('.slm-turns .slm-answers:last-child .slm-answer')];
+    if (turns().length === before) return;
+    const lanes = [...turns().at(-1).querySelectorAll('.slm-answer')];
     const row = lanes.map((lane) => ({
       status: lane.dataset.status,
       text: lane.querySelector('.slm-text')?.textContent.length ?? 0,
@@ -70,10 +73,18 @@ def choose_one_lane(page: Page, name: str) -> None:
         lanes = page.locator(".slm-answer").count()
         page.locator(".slm-remove:visible").last.click()
         page.wait_for_function(f"document.querySelectorAll('.slm-answer').length < {lanes}")
-    page.locator("#slm-model-0 input").click()
-    page.get_by_role("option", name=name, exact=True).click()
+    choose_model(page, 0, name)
+
+
+def choose_model(page: Page, slot: int, name: str) -> None:
+    """Give a lane the model of that name."""
+    lane = page.locator(f"#slm-model-{slot}")
+    lane.locator("input").click()
+    lane.get_by_role("option", name=name, exact=True).click()
     page.wait_for_function(
-        "name => document.querySelector('.slm-answer .slm-name').textContent === name", arg=name
+        "([slot, name]) => document.querySelectorAll('.slm-answer .slm-name')[slot]"
+        ".textContent === name",
+        arg=[slot, name],
     )
 
 
