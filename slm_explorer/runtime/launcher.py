@@ -11,6 +11,7 @@ import queue
 import signal
 import socket
 import threading
+from contextlib import ExitStack, closing
 from multiprocessing import forkserver, resource_tracker
 from typing import Protocol
 
@@ -108,15 +109,12 @@ class LocalLauncher:
         worker = self._context.Process(
             target=process.main, args=(theirs,), name=f"slm-worker {spec.model}", daemon=True
         )
-        try:
-            with self._lock:
-                worker.start()
-        except BaseException:
-            ours.close()
-            raise
-        finally:
+        with ExitStack() as undo:
+            undo.callback(ours.close)
             # While a copy of the worker's end is open here, its death would not be noticed.
-            theirs.close()
+            with closing(theirs), self._lock:
+                worker.start()
+            undo.pop_all()
         return _LocalPlace(worker, ours, self._lock)
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -301,12 +302,20 @@ def test_weights_that_are_no_regular_file_do_not_block(tmp_path: Path) -> None:
         inspect_checkpoint(tmp_path)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_unreadable_files(tmp_path: Path) -> None:
-    write_checkpoint(tmp_path)
-    (tmp_path / "model.safetensors").chmod(0)
-    with pytest.raises(BadCheckpoint, match="cannot be read"):
-        inspect_checkpoint(tmp_path)
+def test_unreadable_files() -> None:
+    me = os.geteuid()
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to others
+        folder = Path(name)
+        folder.chmod(0o755)
+        write_checkpoint(folder)
+        (folder / "model.safetensors").chmod(0)
+        if me == 0:
+            os.seteuid(65534)  # root may read every file; nobody may not
+        try:
+            with pytest.raises(BadCheckpoint, match="cannot be read"):
+                inspect_checkpoint(folder)
+        finally:
+            os.seteuid(me)
 
 
 def test_messages_of_every_error_are_one_line(tmp_path: Path) -> None:
