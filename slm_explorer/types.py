@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from slm_explorer.errors import InvalidRequest
+from slm_explorer.tasks import Task, TaskRequest, TaskStats
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "context", "cancelled"]
@@ -82,7 +83,8 @@ class ModelSpec:
 
     `path` is a folder with a Hugging Face checkpoint. Where it is None, `shape_config` is the
     JSON text of a transformers config, and the weights are random: for measurements only.
-    `recipe` is a compression recipe; "native" keeps the stored dtype.
+    `recipe` is a compression recipe; "native" keeps the stored dtype. `task` chooses the head;
+    None is what the checkpoint was made for.
     """
 
     model: str
@@ -92,11 +94,15 @@ class ModelSpec:
     device: str = "cpu"
     threads: int = 1
     shape_config: str | None = None
+    task: Task | None = None
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """What a worker says of the model that it has loaded. Sizes in bytes and tokens."""
+    """What a worker says of the model that it has loaded. Sizes in bytes and tokens.
+
+    `tasks` is what it can be asked. `warning` is what a user must know before believing it.
+    """
 
     parameters: int
     weights_bytes: int
@@ -105,6 +111,8 @@ class ModelInfo:
     vocab_size: int
     has_chat_template: bool
     load_s: float
+    tasks: tuple[Task, ...] = ("chat",)
+    warning: str | None = None
 
 
 @dataclass(frozen=True)
@@ -166,7 +174,7 @@ class ScoreRequest:
             raise InvalidRequest("A window has at least 2 tokens.")
 
 
-Request = GenerateRequest | ScoreRequest
+Request = GenerateRequest | ScoreRequest | TaskRequest
 
 
 @dataclass(frozen=True)
@@ -228,7 +236,7 @@ class ScoreStats:
     peak_memory_bytes: int | None = None
 
 
-Stats = GenerationStats | ScoreStats
+Stats = GenerationStats | ScoreStats | TaskStats
 
 
 @dataclass(frozen=True)

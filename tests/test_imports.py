@@ -11,20 +11,22 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "slm_explorer"
-BASE = {"types", "errors", "settings", "assets", "skills", "units", ""}
+BASE = {"types", "tasks", "errors", "settings", "assets", "skills", "units", ""}
 SERVICES = {"services", "chat", "bench", "evaluate", "doctor", "space"}
 ALLOWED: dict[str, set[str]] = {
     "catalog": {"catalog"} | BASE,
+    "hub": {"hub", "catalog"} | BASE,
+    "compression": {"compression", "engines"} | BASE,
     "meters": {"meters"} | BASE,
     "store": BASE,
     "runtime": {"runtime"} | BASE,
     "runtime.child": {"runtime", "engines", "compression"} | BASE,
-    "engines": {"engines"} | BASE,
-    "ui": {"ui", "catalog", "meters", "runtime"} | SERVICES | BASE,
-    "cli": {"ui", "printing"} | SERVICES | BASE,
+    "engines": {"engines", "compression"} | BASE,
+    "ui": {"ui", "catalog", "hub", "meters", "runtime"} | SERVICES | BASE,
+    "cli": {"cli", "ui", "printing"} | SERVICES | BASE,
     "__main__": {"cli"},
     "printing": SERVICES | BASE,
-} | {name: SERVICES | {"catalog", "meters", "runtime", "store"} | BASE for name in SERVICES}
+} | {name: SERVICES | {"catalog", "hub", "meters", "runtime", "store"} | BASE for name in SERVICES}
 HOMES: dict[str, tuple[str, ...]] = {
     "gradio": ("ui/",),
     "plotly": ("ui/figures.py",),

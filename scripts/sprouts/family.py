@@ -38,23 +38,26 @@ FAMILY = {
             "sprout-5m",
             Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4),
             steps=2000,
-            review=450,
+            review=1250,
+            note="Trained in two goes: 2000 steps and a review of 450 at first, as the log shows, "
+            "then on from there to the end, at a rate raised once more.",
         ),
         Member(
             "sprout-1m",
             Shape(hidden=128, layers=5, mlp=384, heads=4, kv_heads=2),
             steps=1080,
-            review=120,
+            review=1150,
             looking_back=2.0,
-            note="Trained in two goes: 420 steps and a review of 150 at first, as the log shows, "
-            "then on from there to the end; 120 batches of the review's text were so met twice.",
+            note="Trained in three goes: 420 steps and a review of 150, then on to 1080 and 120, "
+            "as the log shows, then on from there to the end, at a rate raised each time; 120 "
+            "batches of the review's text were so met twice.",
         ),
-        Member("sprout-300k", _SMALLEST, steps=380, review=140, looking_back=2.0),
+        Member("sprout-300k", _SMALLEST, steps=1500, review=730, looking_back=2.0),
         Member(
             "sprout-300k-distilled",
             _SMALLEST,
-            steps=380,
-            review=140,
+            steps=1500,
+            review=730,
             looking_back=2.0,
             teacher="sprout-5m",
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import (
     Delta,
     Done,
@@ -44,6 +45,13 @@ class Engine(Protocol):
 
     def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
         """Measure a text and end with exactly one Done(ScoreStats), or raise Cancelled."""
+        ...
+
+    def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        """Do an encoder's task and end with exactly one Done(TaskStats), or raise Cancelled.
+
+        UnsupportedModel says what the model is for instead, where it is not for this task.
+        """
         ...
 
     def close(self) -> None:

@@ -27,6 +27,7 @@ from slm_explorer.runtime.wire import (
     Run,
     Said,
 )
+from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import Event, Failed, GenerateRequest, Loading, ModelSpec
 
 # An engine that polls its stop flag is alive; the app hears of it this often at most.
@@ -156,6 +157,9 @@ def _answer_all(voice: _Voice, engine: Engine, inbox: _Inbox, spec: ModelSpec) -
             if isinstance(run.request, GenerateRequest):
                 for answer in engine.generate(run.request, stop):
                     say(answer)
+            elif isinstance(run.request, TaskRequest):
+                for result in engine.perform(run.request, stop):
+                    say(result)
             else:
                 for measured in engine.score(run.request, stop):
                     say(measured)

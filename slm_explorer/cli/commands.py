@@ -1,114 +1,32 @@
-"""The command line: each command parses its words, calls one service and prints.
-
-With --json, stdout carries JSON Lines and nothing else; progress and errors go to stderr.
-Exit codes: 0 success, 2 a wrong call, 1 anything that failed, 130 interrupted.
-"""
+"""The commands that serve, ask, measure and inspect."""
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from slm_explorer.errors import InvalidRequest, SlmError
+from slm_explorer.cli.options import (
+    Budget,
+    Home,
+    Json,
+    Models,
+    Recipe,
+    Threads,
+    open_services,
+    read_settings,
+)
+from slm_explorer.errors import InvalidRequest
 from slm_explorer.printing import Printer
-from slm_explorer.settings import Settings, parse_bytes
 from slm_explorer.types import Message, Sampling
 
-if TYPE_CHECKING:
-    from slm_explorer.services import Services
-
-app = typer.Typer(
-    name="slm-explorer",
-    help="Explore and compare small language models.",
-    epilog="Add --debug to any command to see the traceback of an error.",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=False,
-)
+app = typer.Typer()
 space_app = typer.Typer(help="Build a Hugging Face Space.")
 app.add_typer(space_app, name="space")
-
-Home = Annotated[Path | None, typer.Option(help="Folder for history and caches.")]
-Budget = Annotated[
-    str | None,
-    typer.Option("--memory-budget", help="Memory for all models together, like 4GB."),
-]
-Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads a model uses.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON Lines.")]
-Models = Annotated[
-    list[str], typer.Argument(metavar="MODEL...", help="A card's id, a Hub id, or a folder.")
-]
-Recipe = Annotated[str, typer.Option(help="native, f32, bf16 or f16.")]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run the command line; `serve` where no command is named."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in words
-    words = [word for word in words if word != "--debug"]
-    if not words or (words[0].startswith("-") and words[0] not in ("--help", "--version")):
-        words.insert(0, "serve")
-    try:
-        app(words)
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output went away; flushing at exit would only complain again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except Exception as error:  # the boundary to the user: one sentence, never a traceback
-        if debug:
-            traceback.print_exc()
-        known = isinstance(error, SlmError)
-        message = str(error) if known else f"{type(error).__name__}: {error} (see --debug)"
-        print("error: " + " ".join(message.split()), file=sys.stderr)
-        sys.exit(error.exit_code if isinstance(error, SlmError) else 1)
-
-
-@contextmanager
-def _services(home: Path | None, budget: str | None, threads: int | None) -> Iterator[Services]:
-    """The object graph for one command; every worker is gone afterwards."""
-    from slm_explorer.services import build_services
-
-    services = build_services(_settings(home, budget, threads))
-    try:
-        yield services
-    finally:
-        services.close()
-
-
-def _settings(home: Path | None, budget: str | None, threads: int | None) -> Settings:
-    settings = Settings.from_env()
-    if home is not None:
-        settings = replace(settings, home=home.expanduser())
-    if budget is not None:
-        settings = replace(settings, memory_budget=parse_bytes(budget))
-    return settings if threads is None else replace(settings, threads=threads)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from slm_explorer import __version__
-
-        print(__version__)
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True)] = False,
-) -> None:
-    del version
 
 
 @app.command()
@@ -123,7 +41,7 @@ def serve(
     """Start the web app (also the default)."""
     from slm_explorer.services import build_services
 
-    settings = _settings(home, memory_budget, threads)
+    settings = read_settings(home, memory_budget, threads)
     settings = replace(
         settings,
         host=host or settings.host,
@@ -150,7 +68,7 @@ def models(
     json_lines: Json = False,
 ) -> None:
     """List the catalog, and whether each model fits this machine."""
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         Printer(json_lines).table(services.model_rows(search), "models")
 
 
@@ -179,7 +97,7 @@ def chat(
     if not raw:
         start = (Message("system", system),) if system else ()
         messages = (*start, Message("user", prompt))
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         printer = Printer(json_lines)
         for model in models:
             ask = Ask(
@@ -220,7 +138,7 @@ def bench(
         raise InvalidRequest("Name a MODEL, or a card's shape with --shape: one of the two.")
     plan = BenchPlan(prompt_tokens, max_tokens, repeats)
     printer = Printer(json_lines)
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         rows = services.bench(model, shape, recipe, engine or ["torch"], plan, printer.progress)
         printer.table(rows, "bench")
 
@@ -244,7 +162,7 @@ def evaluate(
 ) -> None:
     """Measure quality: skills with known answers, or how well a text is predicted."""
     printer = Printer(json_lines)
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         for row in services.evaluate(models, recipe, text, suite, printer.progress):
             printer.table([row], "evaluate")
 
@@ -258,7 +176,7 @@ def meters(
     json_lines: Json = False,
 ) -> None:
     """Show what this machine's devices are doing."""
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         printer = Printer(json_lines)
         printer.meters(services.meters_row())
         while watch:
@@ -276,7 +194,7 @@ def doctor(
     """Show versions, devices, limits, and what is missing and what to type."""
     from slm_explorer.doctor import examine
 
-    with _services(home, memory_budget, threads) as services:
+    with open_services(home, memory_budget, threads) as services:
         Printer(json_lines).doctor(examine(services))
 
 
