@@ -18,6 +18,7 @@ FLAGS = (
 # that what is measured is what was painted and not when a driver asked.
 _WATCH = """
 () => {
+  window.watcher?.disconnect();
   window.seen = [];
   const turns = () => [...document.querySelectorAll('.slm-turns .slm-answers')];
   const before = turns().length;
@@ -32,7 +33,8 @@ _WATCH = """
     }));
     window.seen.push([performance.now() / 1000, row]);
   };
-  new MutationObserver(note).observe(document.querySelector('#slm-board'),
+  window.watcher = new MutationObserver(note);
+  window.watcher.observe(document.querySelector('#slm-board'),
     { subtree: true, childList: true, characterData: true, attributes: true });
 }
 """

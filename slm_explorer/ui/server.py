@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slm_explorer.errors import ServerError
 from slm_explorer.services import Services
+from slm_explorer.ui.quick_import import quick_imports
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -109,7 +110,8 @@ def launch_arguments(services: Services) -> dict[str, Any]:
 def launch(services: Services) -> tuple[gr.Blocks, str]:
     """Serve in a thread; the page and its address. Raises ServerError with the next step."""
     prepare_environment(services.settings.home)
-    from slm_explorer.ui.app import build_app
+    with quick_imports():
+        from slm_explorer.ui.app import build_app
 
     host, port = services.settings.host, services.settings.port
     services.sampler.start()
