@@ -15,6 +15,8 @@ SlmError
 │   ├── WorkerHung        it stopped answering and was ended
 │   └── Evicted           the watchdog or a user unloaded it during the request
 ├── Cancelled             the caller asked to stop before the first token
+├── HubError              the Hub refuses, fails, answers nonsense or cannot be reached
+│   └── Offline           the network may not be used
 ├── StorageError          the home folder is read-only, full or unusable
 └── ServerError           the page could not be served: port taken, address unknown
 """
@@ -85,6 +87,14 @@ class Evicted(WorkerError):
 
 
 class Cancelled(SlmError):
+    pass
+
+
+class HubError(SlmError):
+    pass
+
+
+class Offline(HubError):
     pass
 
 

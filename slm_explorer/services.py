@@ -20,6 +20,7 @@ from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.chat import ChatService
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
+from slm_explorer.hub.service import HubService
 from slm_explorer.meters.limits import cpu_limit, read_memory
 from slm_explorer.meters.processes import ProcessReader
 from slm_explorer.meters.readings import snapshot_row
@@ -47,6 +48,7 @@ class Services:
     catalog: Catalog
     manager: ModelManager
     chat: ChatService
+    hub: HubService
     sampler: Sampler
     store: Store
     memory_limit: int
@@ -109,6 +111,7 @@ class Services:
         return snapshot_row(self.sampler.wait_for_next(newest.at, timeout=5) or newest)
 
     def close(self) -> None:
+        self.hub.close()
         self.sampler.stop()
         self.manager.close()
         self.store.close()
@@ -169,6 +172,10 @@ def build_services(settings: Settings) -> Services:
         except StorageError as error:
             _log.warning("%s", error)
 
+    def in_use(folder: Path) -> bool:
+        paths = (worker.spec.path for worker in manager.states())
+        return any(path is not None and Path(path).is_relative_to(folder) for path in paths)
+
     manager = ModelManager(
         LocalLauncher(),
         footprint=footprint,
@@ -183,6 +190,7 @@ def build_services(settings: Settings) -> Services:
         catalog=catalog,
         manager=manager,
         chat=ChatService(catalog, manager, assets, threads=threads),
+        hub=HubService(catalog, assets, settings, in_use=in_use),
         sampler=Sampler(manager.states, total_budget, cache_folders=(hub_cache_folder(),)),
         store=store,
         memory_limit=read_memory().limit,
