@@ -50,20 +50,40 @@ def hub_cache_folder(env: Mapping[str, str] | None = None) -> Path:
     return Path(os.path.expanduser(home)) / "hub"  # noqa: PTH111
 
 
+def repository_folder(hub_id: str, cache: Path) -> Path:
+    """Where the cache keeps a model's repository, whether it is there or not."""
+    return cache / f"models--{hub_id.replace('/', '--')}"
+
+
 def cached_snapshot(hub_id: str, cache: Path) -> Path | None:
     """The folder of the repository's main revision in the cache, or None.
 
-    Layout: models--OWNER--NAME/refs/main holds a commit, snapshots/COMMIT its files.
+    Layout: models--OWNER--NAME/refs/main holds a commit, snapshots/COMMIT its files. Without
+    that ref, as after a download pinned to a commit, it is the commit that came last.
     """
-    repository = cache / f"models--{hub_id.replace('/', '--')}"
+    repository = repository_folder(hub_id, cache)
     try:
         commit = (repository / "refs" / "main").read_text("ascii").strip()
+    except FileNotFoundError:
+        return _newest_snapshot(repository / "snapshots")
     except (OSError, UnicodeDecodeError):
         return None
     if not _COMMIT.fullmatch(commit):
         return None
     snapshot = repository / "snapshots" / commit
     return snapshot if (snapshot / "config.json").is_file() else None
+
+
+def _newest_snapshot(snapshots: Path) -> Path | None:
+    try:
+        found = [
+            (folder.stat().st_mtime, folder)
+            for folder in snapshots.iterdir()
+            if _COMMIT.fullmatch(folder.name) and (folder / "config.json").is_file()
+        ]
+    except OSError:
+        return None
+    return max(found)[1] if found else None
 
 
 def resolve(
@@ -77,8 +97,8 @@ def resolve(
     """Find `model`: a card's id, a Hub id (a card's or one in the cache), or a folder.
 
     `cache` replaces the ordinary Hugging Face cache. `folders=False` opens no path: for what a
-    visitor sends. Raises UnknownModel with the next step, UnsupportedModel for a card of what
-    is no decoder.
+    visitor sends. Raises UnknownModel with the next step, UnsupportedModel for a card of a
+    method, which has no model.
     """
     model = model.strip()
     cache = hub_cache_folder() if cache is None else cache
@@ -95,20 +115,20 @@ def resolve(
     shown = repr(model if len(model) <= 80 else model[:80] + "…")
     if folders and os.path.isfile(path):  # noqa: PTH113
         raise UnknownModel(f"{shown} is a file: give the folder that holds config.json.")
+    fetch = ""
+    if "/" in model and is_hub_id(model):
+        fetch = f" To get it from the Hub: slm-explorer download {model}"
     places = "a card's id, a Hub id in the local cache"
     raise UnknownModel(
         f"No model is called {shown}: give {places}{' or a folder with a checkpoint' * folders}."
-        f"{catalog.suggestion(model[:200])}"
+        f"{catalog.suggestion(model[:200]) or fetch}"
     )
 
 
 def _resolve_card(card: Card, assets: Path, cache: Path) -> ResolvedModel:
-    if card.architecture_kind != "decoder":
-        what = (
-            f"an {card.architecture_kind}" if card.model_type else "an attention method, no model"
-        )
+    if card.model_type is None:
         raise UnsupportedModel(
-            f"{card.name} is {what}; this version runs decoders: choose one of those."
+            f"{card.name} is an attention method, no model: choose a model that uses it."
         )
     if card.shipped:
         folder = assets / "sprouts" / card.id
@@ -118,7 +138,12 @@ def _resolve_card(card: Card, assets: Path, cache: Path) -> ResolvedModel:
     snapshot = cached_snapshot(card.hub_id, cache) if card.hub_id else None
     if snapshot is not None:
         return ResolvedModel(card.id, card.name, snapshot, card)
+    if card.hub_id is None:
+        raise UnknownModel(
+            f"{card.name} has no repository on the Hub: put its checkpoint in a folder and give "
+            "the path."
+        )
     raise UnknownModel(
-        f"{card.name} is in the catalog but its weights are not on this machine: downloading "
-        "comes with a later version; put the checkpoint in a folder and give its path."
+        f"{card.name} is in the catalog but its weights are not on this machine; download it: "
+        f"slm-explorer download {card.id}"
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_a_folder_is_opened_only_where_paths_may_be(tmp_path: Path, catalog: Cat
 
 
 def test_what_is_not_here_says_so(tmp_path: Path, catalog: Catalog) -> None:
-    with pytest.raises(UnknownModel, match="SmolLM2 135M Instruct is in the catalog but its weig"):
+    with pytest.raises(UnknownModel, match="weights are not on this machine; download it: slm-"):
         resolve(catalog, "smollm2-135m-instruct", tmp_path, cache=tmp_path)
     with pytest.raises(UnknownModel, match="Did you mean sprout-300k"):
         resolve(catalog, "sprout-300", tmp_path, cache=tmp_path)
@@ -65,19 +66,32 @@ def test_what_is_not_here_says_so(tmp_path: Path, catalog: Catalog) -> None:
         resolve(catalog, str(tmp_path / "weights.safetensors"), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("model", "what"),
-    [
-        ("distilbert-base-uncased", "an encoder;"),
-        ("google-t5/t5-small", "an encoder-decoder;"),
-        ("performer", "an attention method"),
-    ],
-)
-def test_cards_of_no_decoder_are_refused(
-    tmp_path: Path, catalog: Catalog, model: str, what: str
-) -> None:
-    with pytest.raises(UnsupportedModel, match=what):
+@pytest.mark.parametrize("model", ["distilbert-base-uncased", "google-t5/t5-small"])
+def test_every_kind_of_card_resolves(tmp_path: Path, catalog: Catalog, model: str) -> None:
+    card = catalog.find(model)
+    assert card is not None
+    assert card.hub_id is not None
+    folder = put_in_cache(tmp_path / "hub", card.hub_id)
+    found = resolve(catalog, model, tmp_path, cache=tmp_path / "hub")
+    assert (found.id, found.path) == (card.id, folder)
+
+
+@pytest.mark.parametrize("model", ["performer", "linformer"])
+def test_a_method_is_no_model(tmp_path: Path, catalog: Catalog, model: str) -> None:
+    with pytest.raises(UnsupportedModel, match="an attention method, no model: choose"):
         resolve(catalog, model, tmp_path, cache=tmp_path)
+
+
+def test_without_a_main_ref_the_newest_pinned_commit_is_meant(
+    tmp_path: Path, catalog: Catalog
+) -> None:
+    older = put_in_cache(tmp_path / "hub", "a/b")
+    newer = write_checkpoint(older.parent / COMMIT[::-1])
+    os.utime(older, (1, 1))
+    (older.parent / "not-a-commit").mkdir()
+    assert resolve(catalog, "a/b", tmp_path, cache=tmp_path / "hub").path == older
+    (older.parent.parent / "refs" / "main").unlink()
+    assert resolve(catalog, "a/b", tmp_path, cache=tmp_path / "hub").path == newer
 
 
 @pytest.mark.parametrize(
