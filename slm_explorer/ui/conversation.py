@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from slm_explorer.errors import InvalidRequest
+from slm_explorer.tasks import TaskStats
 from slm_explorer.types import (
     Delta,
     Done,
@@ -21,6 +22,7 @@ from slm_explorer.types import (
     Progress,
     Queued,
 )
+from slm_explorer.ui.uses import Prompt, writer_of
 
 SLOTS = 4
 """Lanes at most; a lane is its slot, 0 to 3, for as long as the page lives."""
@@ -50,7 +52,7 @@ class Answer:
     tokens: int = 0
     ahead: int = 0
     fraction: float = 0.0
-    stats: GenerationStats | None = None
+    stats: GenerationStats | TaskStats | None = None
     error: str = ""
     trace: str = ""
     together: bool = False
@@ -60,7 +62,7 @@ class Answer:
 class Turn:
     """A prompt and what each slot answered; None where a lane took no part."""
 
-    prompt: str
+    prompt: Prompt
     answers: tuple[Answer | None, ...] = (None,) * SLOTS
 
 
@@ -72,19 +74,19 @@ class Conversation:
 
     key: str = ""
     turns: tuple[Turn, ...] = ()
-    todo: tuple[str, ...] = ()
+    todo: tuple[Prompt, ...] = ()
     retries: int = 0
 
 
-def ask(chat: Conversation, prompts: Sequence[str]) -> Conversation:
+def ask(chat: Conversation, prompts: Sequence[Prompt]) -> Conversation:
     """Put prompts in line, after checking that they may be sent; InvalidRequest says why not."""
-    if not all(prompt.strip() for prompt in prompts):
+    if not all(prompt.strip() for prompt in prompts if isinstance(prompt, str)):
         raise InvalidRequest("The prompt is empty: write something first.")
     if len(chat.turns) + len(prompts) > MAX_TURNS:
         raise InvalidRequest(
             f"This chat has {len(chat.turns)} turns, its limit: clear it to go on."
         )
-    written = _characters(chat) + sum(map(len, prompts))
+    written = _characters(chat) + sum(map(_length, prompts))
     if written > MAX_CHAT_CHARS:
         raise InvalidRequest(
             f"With this prompt the chat has {written:,} characters; the limit is "
@@ -95,9 +97,13 @@ def ask(chat: Conversation, prompts: Sequence[str]) -> Conversation:
 
 def _characters(chat: Conversation) -> int:
     return sum(
-        len(turn.prompt) + sum(len(answer.text) for answer in turn.answers if answer)
+        _length(turn.prompt) + sum(len(answer.text) for answer in turn.answers if answer)
         for turn in chat.turns
     )
+
+
+def _length(prompt: Prompt) -> int:
+    return len(prompt) if isinstance(prompt, str) else sum(map(len, writer_of(prompt)))
 
 
 def retry(chat: Conversation) -> Conversation:
@@ -109,14 +115,14 @@ def retry(chat: Conversation) -> Conversation:
     )
 
 
-def undo(chat: Conversation) -> tuple[Conversation, str]:
+def undo(chat: Conversation) -> tuple[Conversation, Prompt]:
     """Take the last turn back; its prompt returns to the writer."""
     if not chat.turns:
         raise InvalidRequest("There is nothing to undo yet: send a prompt first.")
     return replace(chat, turns=chat.turns[:-1], todo=(), retries=0), chat.turns[-1].prompt
 
 
-def edit(chat: Conversation, index: int, prompt: str) -> Conversation:
+def edit(chat: Conversation, index: int, prompt: Prompt) -> Conversation:
     """Write turn `index` anew: it and what followed are dropped, and the new prompt is asked."""
     if not 0 <= index < len(chat.turns):
         raise InvalidRequest("That prompt is no longer in this chat: reload the page.")
@@ -160,8 +166,10 @@ def _heard(answer: Answer, event: Event) -> Answer:
         case Delta():
             return replace(answer, status="writing", tokens=answer.tokens + event.tokens)
         case Done():
-            stats = event.stats if isinstance(event.stats, GenerationStats) else None
-            tokens = stats.output_tokens if stats else answer.tokens
+            stats = event.stats if isinstance(event.stats, GenerationStats | TaskStats) else None
+            tokens = answer.tokens
+            if isinstance(stats, GenerationStats):
+                tokens = stats.output_tokens
             return replace(answer, status="done", stats=stats, tokens=tokens)
         case Failed(kind="Cancelled"):
             return replace(answer, status="stopped")
@@ -179,8 +187,12 @@ def history(chat: Conversation, slot: int, system: str) -> tuple[Message, ...]:
     for turn in chat.turns[:-1]:
         answer = turn.answers[slot]
         if answer is not None and answer.status == "done" and answer.text:
-            messages += [Message("user", turn.prompt), Message("assistant", answer.text)]
-    return (*messages, Message("user", chat.turns[-1].prompt))
+            messages += [_said(turn.prompt), Message("assistant", answer.text)]
+    return (*messages, _said(chat.turns[-1].prompt))
+
+
+def _said(prompt: Prompt) -> Message:
+    return Message("user", writer_of(prompt)[0])
 
 
 def without_lane(chat: Conversation, slot: int) -> Conversation:
