@@ -80,7 +80,7 @@ def inspect_checkpoint(path: Path) -> CheckpointFacts:
     model_type = config.get("model_type")
     if not isinstance(model_type, str) or not _PLAIN_NAME.fullmatch(model_type):
         raise BadCheckpoint(f"{path / 'config.json'} names no model_type: it is no model's config.")
-    kind = _architecture_kind(model_type, config)
+    kind = architecture_kind(model_type, config)
     if kind is not None and kind != "decoder":
         raise UnsupportedModel(
             f"{path.name} ({model_type}) is an {kind}; this version runs decoders: choose one of "
@@ -148,7 +148,7 @@ def _json_object(path: Path) -> dict[str, object]:
     return values
 
 
-def _architecture_kind(model_type: str, config: Mapping[str, object]) -> ArchitectureKind | None:
+def architecture_kind(model_type: str, config: Mapping[str, object]) -> ArchitectureKind | None:
     """By model_type first: transformers also builds a "causal LM" from an encoder's config."""
     names = config.get("architectures")
     first = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
