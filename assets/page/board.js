@@ -2,12 +2,12 @@
 
 import { bar, button, copy, h } from "./dom.js";
 
-export function board(value, { trigger, redraw, local, props }) {
+export function board(value, { trigger, redraw, local }) {
   document.body.toggleAttribute("data-running", value.running);
   const lanes = value.lanes;
   const columns = `--lanes:${Math.max(1, lanes.length)}`;
   const notice = h("p", { class: "slm-error slm-notice", role: "alert", hidden: value.notice ? null : "" }, value.notice);
-  if (!value.turns.length) return [empty(value, columns, trigger, props), notice];
+  if (!value.turns.length) return [empty(value, columns, trigger), notice];
   return [
     h("div", { class: "slm-turns", style: columns, role: "log", "aria-busy": String(value.running) },
       value.turns.map((turn, index) => [
@@ -18,14 +18,14 @@ export function board(value, { trigger, redraw, local, props }) {
   ];
 }
 
-function empty(value, columns, trigger, props) {
+function empty(value, columns, trigger) {
   return h("div", { class: "slm-empty", style: columns },
     h("div", { class: "slm-answers" },
       value.lanes.map((lane) =>
         h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name, lane.chips.map((chip) => h("span", { class: "slm-chip" }, chip))),
           h("p", {}, lane.about)))),
     h("div", { class: "slm-examples" },
-      props.examples.map((group) =>
+      value.examples.map((group) =>
         h("section", {}, h("h3", {}, group.title), h("p", { class: "slm-quiet" }, group.note),
           group.items.map((item) =>
             button(item.label, item.title, () => trigger("example", { index: item.index }), { class: "slm-example" }))))));

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from slm_explorer.tasks import AskContext, Task, TaskStats
 from slm_explorer.types import GenerationStats
 from slm_explorer.ui.conversation import ENDED, LETTERS, Answer, Conversation, Turn
+from slm_explorer.ui.examples import example_groups
 from slm_explorer.ui.models import Choice
+from slm_explorer.ui.results import result_view
+from slm_explorer.ui.uses import writer_of
 from slm_explorer.units import format_bytes
 
 _FINISHED = {
@@ -31,21 +35,26 @@ def board_view(
     lanes: Sequence[Lane],
     names: dict[str, Choice],
     *,
+    use: Task = "chat",
     running: bool = False,
     notice: str = "",
 ) -> dict[str, object]:
     """The whole chat. `notice` is a sentence about what was just asked and refused."""
     return {
+        "use": use,
         "running": running,
         "notice": notice,
         "lanes": [_lane(lane) for lane in lanes],
         "turns": [
             {
-                "prompt": turn.prompt,
+                "prompt": writer_of(turn.prompt)[0],
+                "context": turn.prompt.context if isinstance(turn.prompt, AskContext) else "",
                 "answers": [_answer(turn, slot, names) for slot in range(len(turn.answers))],
             }
             for turn in chat.turns
         ],
+        # Shown before the first prompt only; a stream need not carry them.
+        "examples": [] if chat.turns else example_groups(use),
     }
 
 
@@ -64,7 +73,7 @@ def _answer(turn: Turn, slot: int, names: dict[str, Choice]) -> dict[str, object
     if answer is None:
         return None
     busy = answer.status in ("loading", "reading") and answer.fraction > 0
-    return {
+    view: dict[str, object] = {
         "name": names[answer.model].name if answer.model in names else answer.model,
         "chips": list(answer.chips),
         "status": answer.status,
@@ -72,10 +81,20 @@ def _answer(turn: Turn, slot: int, names: dict[str, Choice]) -> dict[str, object
         "text": answer.text,
         "note": _note(answer, turn, slot),
         "fraction": answer.fraction if busy else None,
-        "figures": _figures(answer, answer.stats) if answer.stats else [],
+        "result": None,
+        "warning": "",
+        "figures": [],
         "error": answer.error,
         "trace": answer.trace,
     }
+    match answer.stats:
+        case GenerationStats() as stats:
+            view["figures"] = _figures(answer, stats)
+        case TaskStats() as stats:
+            view["result"] = result_view(turn.prompt, stats.result)
+            view["warning"] = stats.warning or ""
+            view["figures"] = _task_figures(answer, stats)
+    return view
 
 
 def _note(answer: Answer, turn: Turn, slot: int) -> str:
@@ -101,7 +120,9 @@ def _note(answer: Answer, turn: Turn, slot: int) -> str:
         case "stopped":
             return "stopped before the first token"
         case "done":
-            return _FINISHED.get(answer.stats.finish_reason, "") if answer.stats else ""
+            if isinstance(answer.stats, GenerationStats):
+                return _FINISHED.get(answer.stats.finish_reason, "")
+            return ""
         case "failed":
             return ""
 
@@ -114,8 +135,6 @@ def _figures(answer: Answer, stats: GenerationStats) -> list[dict[str, str]]:
     kept = f", {stats.cached_tokens:,} more were kept from before" if stats.cached_tokens else ""
     rate = "n/a tok/s" if stats.decode_tps is None else f"{_rate(stats.decode_tps)} tok/s"
     why = " n/a: there is no token after the first." if stats.decode_tps is None else ""
-    memory = "n/a" if stats.memory_bytes is None else format_bytes(stats.memory_bytes)
-    peak = "n/a" if stats.peak_memory_bytes is None else format_bytes(stats.peak_memory_bytes)
     figures = [
         (
             "TTFT n/a" if stats.ttft_s is None else f"TTFT {_duration(stats.ttft_s)}",
@@ -127,15 +146,35 @@ def _figures(answer: Answer, stats: GenerationStats) -> list[dict[str, str]]:
             f"{stats.output_tokens:,} tokens",
             f"Tokens written; the prompt has {stats.prompt_tokens:,}. Seed {stats.seed}.",
         ),
-        (memory, f"Private memory (USS) of this model's process; its peak was {peak}."),
+        *_process_figures(stats),
     ]
+    return [{"text": text, "title": title} for text, title in figures]
+
+
+def _task_figures(answer: Answer, stats: TaskStats) -> list[dict[str, str]]:
+    shared = " Other lanes were computing at the same time." if answer.together else ""
+    figures = [
+        (
+            _duration(stats.seconds),
+            "Reading the input and computing the result; queue and load are not in it." + shared,
+        ),
+        (f"{stats.tokens:,} tokens", "Tokens read, the model's own special tokens among them."),
+        *_process_figures(stats),
+    ]
+    return [{"text": text, "title": title} for text, title in figures]
+
+
+def _process_figures(stats: GenerationStats | TaskStats) -> list[tuple[str, str]]:
+    memory = "n/a" if stats.memory_bytes is None else format_bytes(stats.memory_bytes)
+    peak = "n/a" if stats.peak_memory_bytes is None else format_bytes(stats.peak_memory_bytes)
+    figures = [(memory, f"Private memory (USS) of this model's process; its peak was {peak}.")]
     if stats.load_s is not None and stats.load_s >= 0.05:
         figures.append(
             (f"load {_duration(stats.load_s)}", "Starting this model's process and reading it.")
         )
     if stats.queue_s is not None and stats.queue_s >= 0.05:
         figures.append((f"queue {_duration(stats.queue_s)}", "Waiting for other visitors."))
-    return [{"text": text, "title": title} for text, title in figures]
+    return figures
 
 
 def _duration(seconds: float) -> str:

@@ -13,7 +13,6 @@ from slm_explorer.types import MAX_NEW_TOKENS
 from slm_explorer.ui.board import Lane, board_view
 from slm_explorer.ui.components import view
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Conversation
-from slm_explorer.ui.examples import example_groups
 from slm_explorer.ui.lane_settings import SCOPES, LaneSettings
 from slm_explorer.ui.models import Choice, default_lanes
 
@@ -66,7 +65,6 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
         board_view(Conversation(), lanes, choices),
         sends=SENDS,
         elem_id="slm-board",
-        examples=example_groups(),
     )
     with gr.Column(elem_id="slm-writer"), gr.Row():
         prompt = gr.Textbox(

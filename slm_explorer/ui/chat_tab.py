@@ -21,7 +21,7 @@ from slm_explorer.ui.board import Lane, board_view
 from slm_explorer.ui.chat_layout import ChatLayout, build_chat_layout
 from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Answer, Conversation
-from slm_explorer.ui.examples import EXAMPLES
+from slm_explorer.ui.examples import examples
 from slm_explorer.ui.lane_settings import (
     FIELDS,
     LaneSettings,
@@ -34,6 +34,7 @@ from slm_explorer.ui.lane_settings import (
 from slm_explorer.ui.models import Choice, default_lanes
 from slm_explorer.ui.runs import Run, Runs
 from slm_explorer.ui.stream import Source, coalesce
+from slm_explorer.ui.uses import Prompt, writer_of
 
 # A browser has one run at a time, so this is how many browsers may be answered at once.
 CONCURRENT_RUNS = 64
@@ -150,10 +151,11 @@ class ChatTab:
 
     def _example(self, request: gr.Request, event: gr.EventData, *values: Any) -> tuple[Any, ...]:
         index = _whole(event, "index")
-        if not 0 <= index < len(EXAMPLES):
+        shown = examples("chat")
+        if not 0 <= index < len(shown):
             return gr.skip(), gr.skip()
         return self._change(
-            request, Chat.of(values), lambda old: chats.ask(old, EXAMPLES[index].prompts)
+            request, Chat.of(values), lambda old: chats.ask(old, shown[index].prompts)
         )[:2]
 
     def _retry(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
@@ -164,7 +166,7 @@ class ChatTab:
         return self._change(request, Chat.of(values), lambda old: chats.edit(old, index, text))[:2]
 
     def _undo(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        taken: list[str] = []
+        taken: list[Prompt] = []
 
         def undo(old: Conversation) -> Conversation:
             after, prompt = chats.undo(old)
@@ -172,7 +174,7 @@ class ChatTab:
             return after
 
         after, board, done = self._change(request, Chat.of(values), undo)
-        return after, board, taken[0] if done else gr.skip()
+        return after, board, writer_of(taken[0])[0] if done else gr.skip()
 
     def _clear(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         # A new key: the workers must not continue from what the visitor wanted gone.

@@ -1,11 +1,15 @@
-"""Prompts for the first minute: what the Sprouts can do, and honestly what they cannot.
+"""Inputs for the first minute of each use: what the Sprouts can do, and honestly what they cannot.
 
-A Sprout grew up in a small invented world, so these stay inside it, but for the last group.
+A Sprout grew up in a small invented world, so these stay inside it, but for the groups that say
+otherwise: those are for models that have read more.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from slm_explorer.tasks import AskContext, Classify, Compare, FillMask, Task
+from slm_explorer.ui.uses import CANDIDATES, Prompt
 
 
 @dataclass(frozen=True)
@@ -13,7 +17,7 @@ class Example:
     """One click: prompts that are sent one after the other."""
 
     label: str
-    prompts: tuple[str, ...]
+    prompts: tuple[Prompt, ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,19 @@ def _single(prompt: str) -> Example:
     return Example(prompt, (prompt,))
 
 
-GROUPS = (
+def _fill(text: str) -> Example:
+    return Example(text, (FillMask(text, CANDIDATES),))
+
+
+def _classify(text: str) -> Example:
+    return Example(text, (Classify(text),))
+
+
+def _compare(label: str, *texts: str) -> Example:
+    return Example(label, (Compare(texts),))
+
+
+_CHAT = (
     ExampleGroup(
         "Tell",
         "A short story about what you ask for.",
@@ -74,11 +90,162 @@ GROUPS = (
     ),
 )
 
-EXAMPLES = tuple(example for group in GROUPS for example in group.examples)
+_TEXT_TO_TEXT = (
+    ExampleGroup(
+        "Translate",
+        "A task prefix that T5 and Flan-T5 were taught.",
+        (
+            _single("translate English to German: The house is small and the garden is big."),
+            _single("translate English to French: Where is the station?"),
+        ),
+    ),
+    ExampleGroup(
+        "Summarize",
+        "A few sentences become one.",
+        (
+            _single(
+                "summarize: The fox found a lantern at the harbour. It was cold and wet, and "
+                "nobody knew whose it was. The fox dried it, lit it, and carried it home."
+            ),
+        ),
+    ),
+    ExampleGroup(
+        "Answer",
+        "An instruction; Flan-T5 was tuned on many such.",
+        (
+            _single("Answer the question: what is the opposite of early?"),
+            _single("Is this review good or bad? The soup was cold and the bread was hard."),
+        ),
+    ),
+)
+
+_FILL_MASK = (
+    ExampleGroup(
+        "In a story",
+        "Words of a Sprout's own world.",
+        (
+            _fill("The fox saw the [MASK] over the hill."),
+            _fill("The fox lit the [MASK] and went [MASK]."),
+        ),
+    ),
+    ExampleGroup(
+        "Both sides count",
+        "The same beginning: what follows the mask decides.",
+        (
+            _fill("She opened the [MASK] and read it."),
+            _fill("She opened the [MASK] and drank it."),
+        ),
+    ),
+    ExampleGroup(
+        "Know",
+        "For models that have read about the wide world.",
+        (_fill("Paris is the capital of [MASK]."), _fill("Water freezes at zero [MASK].")),
+    ),
+)
+
+_CLASSIFICATION = (
+    ExampleGroup(
+        "Feeling",
+        "For heads that were taught to tell good from bad.",
+        (
+            _classify("What a lovely story, I laughed the whole time."),
+            _classify("The soup was cold and nobody smiled."),
+        ),
+    ),
+    ExampleGroup(
+        "Not so plain",
+        "A negation, and two feelings at once.",
+        (
+            _classify("The story was not bad at all."),
+            _classify("A brave fox, but a sad and slow ending."),
+        ),
+    ),
+)
+
+_SIMILARITY = (
+    ExampleGroup(
+        "The same in other words",
+        "The first two say one thing, the third another.",
+        (
+            _compare(
+                "A fox finds a lantern …",
+                "The fox found a lantern.",
+                "A lantern was found by the fox.",
+                "The robot is making soup.",
+            ),
+        ),
+    ),
+    ExampleGroup(
+        "The same words, another meaning",
+        "Counting words is not enough here.",
+        (
+            _compare(
+                "The dog chased the cat …",
+                "The dog chased the cat.",
+                "The cat chased the dog.",
+                "A dog ran after a cat.",
+            ),
+        ),
+    ),
+    ExampleGroup(
+        "Find the pair",
+        "Which two of five belong together?",
+        (
+            _compare(
+                "Harbour, kite, soup, wind, rain …",
+                "The boat came into the harbour at night.",
+                "The kite flew high in the wind.",
+                "She cooked soup for her friends.",
+                "A strong wind carried the kite away.",
+                "It rained all morning.",
+            ),
+        ),
+    ),
+)
+
+_FOX = (
+    "One evening the fox found a lantern at the harbour. It belonged to an old sailor called "
+    "Mara, who had lost it in the storm on Tuesday. The fox carried it up the hill to her house, "
+    "and she gave him a warm bowl of soup."
+)
+
+_ANSWERING = (
+    ExampleGroup(
+        "Who, where, when",
+        "Each answer stands in the text, word for word.",
+        (
+            Example("Who lost the lantern?", (AskContext("Who lost the lantern?", _FOX),)),
+            Example(
+                "Where did the fox find it?", (AskContext("Where did the fox find it?", _FOX),)
+            ),
+            Example("When was the storm?", (AskContext("When was the storm?", _FOX),)),
+        ),
+    ),
+    ExampleGroup(
+        "Not in the text",
+        "These models must point somewhere all the same.",
+        (Example("How old is the fox?", (AskContext("How old is the fox?", _FOX),)),),
+    ),
+)
+
+GROUPS: dict[Task, tuple[ExampleGroup, ...]] = {
+    "chat": _CHAT,
+    "text-to-text": _TEXT_TO_TEXT,
+    "fill-mask": _FILL_MASK,
+    "text-classification": _CLASSIFICATION,
+    "sentence-similarity": _SIMILARITY,
+    "question-answering": _ANSWERING,
+}
 
 
-def example_groups() -> list[dict[str, object]]:
-    """For the page: groups of buttons, each with its index into EXAMPLES."""
+def examples(use: Task) -> tuple[Example, ...]:
+    """All examples of a use, in the order of the page."""
+    return tuple(example for group in GROUPS[use] for example in group.examples)
+
+
+def example_groups(use: Task) -> list[dict[str, object]]:
+    """For the page: groups of buttons, each with its index into `examples(use)`."""
+    index = {id(example): number for number, example in enumerate(examples(use))}
     return [
         {
             "title": group.title,
@@ -86,11 +253,23 @@ def example_groups() -> list[dict[str, object]]:
             "items": [
                 {
                     "label": example.label,
-                    "title": " → ".join(example.prompts),
-                    "index": EXAMPLES.index(example),
+                    "title": " → ".join(map(_shown, example.prompts)),
+                    "index": index[id(example)],
                 }
                 for example in group.examples
             ],
         }
-        for group in GROUPS
+        for group in GROUPS[use]
     ]
+
+
+def _shown(prompt: Prompt) -> str:
+    match prompt:
+        case Compare(texts):
+            return " / ".join(texts)
+        case AskContext(question):
+            return question
+        case FillMask(text) | Classify(text):
+            return text
+        case _:
+            return prompt

@@ -10,11 +10,12 @@ import pytest
 from slm_explorer.assets import asset_folder
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.meters.readings import DeviceReading, Snapshot
+from slm_explorer.tasks import Task
 from slm_explorer.types import GenerationStats, ModelSpec, WorkerState
 from slm_explorer.ui.board import board_view
 from slm_explorer.ui.catalog_view import card_view, row_view
 from slm_explorer.ui.conversation import Answer, Conversation, Turn
-from slm_explorer.ui.examples import EXAMPLES, example_groups
+from slm_explorer.ui.examples import GROUPS, example_groups, examples
 from slm_explorer.ui.meters_view import meters_view, strip_view
 
 STATS = GenerationStats(
@@ -166,11 +167,12 @@ def test_every_card_can_be_shown_with_its_sources() -> None:
     assert doubtful
 
 
-def test_examples_are_found_by_their_index() -> None:
+@pytest.mark.parametrize("use", GROUPS)
+def test_examples_are_found_by_their_index(use: Task) -> None:
     indices = [
         item["index"]
-        for group in example_groups()
+        for group in example_groups(use)
         if isinstance(group["items"], list)
         for item in group["items"]
     ]
-    assert indices == list(range(len(EXAMPLES)))
+    assert indices == list(range(len(examples(use))))
