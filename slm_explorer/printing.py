@@ -46,6 +46,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "perplexity",
         "interval",
     ),
+    "local": ("id", "origin", "size_bytes", "partial_bytes", "last_used", "revision", "problem"),
     "devices": ("kind", "name", "used_bytes", "total_bytes", "utilization", "power_w"),
     "workers": ("model", "pid", "pss_bytes", "uss_bytes", "cpu"),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from slm_explorer.catalog.cards import Card
+from slm_explorer.units import format_bytes
 
 Gate = Literal["no", "auto", "manual"]
 DownloadStatus = Literal[
@@ -119,6 +120,20 @@ class DownloadState:
     @property
     def ended(self) -> bool:
         return self.status in ENDED
+
+    @property
+    def sentence(self) -> str:
+        """What a person wants to know of it now."""
+        if self.status != "downloading":
+            return self.error or self.status
+        parts = [f"{format_bytes(self.bytes_done)} of {format_bytes(self.bytes_total)}"]
+        if self.stalled_s is not None:
+            parts.append(f"nothing has come for {self.stalled_s:.0f} s")
+        if self.bytes_per_s is not None:
+            parts.append(f"{format_bytes(self.bytes_per_s)}/s")
+        if self.seconds_left is not None:
+            parts.append(f"{self.seconds_left:,.0f} s left")
+        return ", ".join(parts)
 
     def row(self) -> dict[str, object]:
         """The keys of `download --json`."""
