@@ -34,6 +34,13 @@ class Architecture:
     counts the encoder's in an encoder-decoder, whose decoder has `num_decoder_layers`.
     `max_position_embeddings` is what the config allows, `context_length` what the makers
     document. `kv_layers` is how many layers keep a KV cache, None where all do.
+
+    `layer_order` names the kinds of a mixed model's layers from the first on, and repeats until
+    `num_layers`. `layer_groups` is how many sets of weights the layers share, None where each has
+    its own. `mlps_per_layer` counts stacked MLPs, whose layers work at `bottleneck_size` inside.
+    The `linear_...` numbers are those of linear-attention layers, `conv_kernel` the width in
+    tokens of their convolutions or of convolution layers. Axial positions are two tables of
+    `axial_shape` rows and `axial_dims` columns.
     """
 
     num_layers: int
@@ -62,6 +69,24 @@ class Architecture:
     layers: tuple[LayerCount, ...] = ()
     kv_layers: int | None = None
     layer_note: str | None = None
+    layer_order: tuple[str, ...] = ()
+    layer_groups: int | None = None
+    mlps_per_layer: int = 1
+    bottleneck_size: int | None = None
+    linear_key_heads: int | None = None
+    linear_value_heads: int | None = None
+    linear_head_dim: int | None = None
+    conv_kernel: int | None = None
+    axial_shape: tuple[int, ...] = ()
+    axial_dims: tuple[int, ...] = ()
+
+    @property
+    def layer_kinds(self) -> tuple[str, ...]:
+        """The kind of every layer in order; empty where the model does not mix kinds."""
+        if not self.layer_order:
+            return ()
+        repeats = -(-self.num_layers // len(self.layer_order))
+        return (self.layer_order * repeats)[: self.num_layers]
 
     @property
     def kv_values_per_token(self) -> int:

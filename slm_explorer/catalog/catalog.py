@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from slm_explorer.catalog.cards import Architecture, ArchitectureKind, Card
+from slm_explorer.catalog.cards import Architecture, Card
 from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
 from slm_explorer.catalog.schema import build
+from slm_explorer.catalog.search import Facets, search
 from slm_explorer.errors import BadCatalog, BadCheckpoint, UnknownModel
 
 SCHEMA = 1
@@ -77,30 +76,9 @@ class Catalog:
         close = close or difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
         return f" Did you mean {' or '.join(names[name] for name in close[:3])}?" if close else ""
 
-    def search(
-        self,
-        text: str = "",
-        *,
-        kind: ArchitectureKind | None = None,
-        shipped: bool | None = None,
-        max_parameters: int | None = None,
-    ) -> list[Card]:
-        """Cards in which every word of `text` occurs, whatever its case and accents.
-
-        `max_parameters` leaves out larger cards, and those of unknown size.
-        """
-        words = _folded(text).split()
-        return [
-            card
-            for card in self.cards
-            if (kind is None or card.architecture_kind == kind)
-            and (shipped is None or card.shipped == shipped)
-            and (
-                max_parameters is None
-                or (card.parameters is not None and card.parameters <= max_parameters)
-            )
-            and _has_all(words, card)
-        ]
+    def search(self, text: str = "", facets: Facets | None = None) -> list[Card]:
+        """Cards that match every word of `text` and every facet; see catalog.search."""
+        return search(self.cards, text, facets)
 
 
 def _card(entry: object, texts: list[object], where: str) -> Card:
@@ -173,30 +151,3 @@ def _llama_architecture(facts: CheckpointFacts) -> Architecture:
         tied_embeddings=config.get("tie_word_embeddings") is True,
         rope_theta=float(theta) if isinstance(theta, int | float) else None,
     )
-
-
-def _folded(text: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in decomposed if not unicodedata.combining(character))
-
-
-def _has_all(words: list[str], card: Card) -> bool:
-    parts: Iterable[str | None] = (
-        card.id,
-        card.name,
-        card.hub_id,
-        card.family,
-        card.organisation,
-        card.license,
-        card.license_id,
-        card.architecture_kind,
-        card.model_type,
-        card.attention,
-        card.compression_technique,
-        "shipped" if card.shipped else None,
-        *card.tasks,
-        *card.use_cases,
-        *card.strengths,
-    )
-    searchable = _folded(" ".join(part for part in parts if part))
-    return all(word in searchable for word in words)

@@ -11,33 +11,24 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from slm_explorer.catalog.cards import Architecture, Card
+from slm_explorer.catalog.encoder_configs import ENCODER_BUILDERS
 from slm_explorer.errors import InvalidRequest
 
 Config = dict[str, object]
 
 # Settings that no card holds, from the named classes of transformers 5.23 and the cards' notes.
-_REFORMER_LAYERS: dict[str, Config] = {
-    "reformer-crime-and-punishment": {
-        "attn_layers": ["local", "lsh"] * 3,
-        "axial_pos_shape": [512, 1024],
-        "axial_pos_embds_dim": [64, 192],
-        "num_buckets": [64, 128],
-        "num_hashes": 1,
-    },
+_REFORMER_HASHING: dict[str, Config] = {
+    "reformer-crime-and-punishment": {"num_buckets": [64, 128], "num_hashes": 1},
     "reformer-enwik8": {
-        "attn_layers": ["local", "local", "lsh", "local"] * 3,
-        "axial_pos_shape": [128, 512],
-        "axial_pos_embds_dim": [256, 768],
         "local_attn_chunk_length": 128,
         "lsh_attn_chunk_length": 256,
         "num_hashes": 4,
     },
 }
-_LFM2_ATTENTION_LAYERS = [2, 5, 8, 10, 12, 14]
 
 
 def shape_config(card: Card) -> Config:
-    """The config of `card` as a plain dict with `model_type` and `dtype`.
+    """The config of a decoder's `card` as a plain dict with `model_type` and `dtype`.
 
     Raises InvalidRequest for what is no decoder and for cards whose numbers are incomplete.
     """
@@ -45,20 +36,32 @@ def shape_config(card: Card) -> Config:
         raise InvalidRequest(
             f"{card.name} ({card.architecture_kind}) is no decoder: choose one of the catalog's."
         )
-    architecture = card.architecture
-    if architecture is None or card.parameters is None or card.model_type not in _BUILDERS:
+    return model_config(card)
+
+
+def model_config(card: Card) -> Config:
+    """The same for a model of any kind, an encoder or encoder-decoder too.
+
+    Raises InvalidRequest for cards whose numbers are incomplete.
+    """
+    architecture, kind = card.architecture, card.model_type
+    known = kind in _BUILDERS or kind in ENCODER_BUILDERS
+    if architecture is None or card.parameters is None or kind is None or not known:
         raise InvalidRequest(
-            f"The numbers known of {card.name} do not determine its shape: choose another decoder "
+            f"The numbers known of {card.name} do not determine its shape: choose another model "
             "of the catalog."
         )
     config: Config = {
-        "model_type": card.model_type,
+        "model_type": kind,
         "architectures": [card.transformers_class],
         "dtype": card.native_dtype or "float32",
         "vocab_size": architecture.vocab_size,
         "tie_word_embeddings": architecture.tied_embeddings,
     }
-    config.update(_BUILDERS[card.model_type](card, architecture))
+    if kind in ENCODER_BUILDERS:
+        config.update(ENCODER_BUILDERS[kind](architecture))
+    else:
+        config.update(_BUILDERS[kind](card, architecture))
     return config
 
 
@@ -95,7 +98,7 @@ def _sliding(card: Card, a: Architecture) -> Config:
 
 
 def _gemma3(card: Card, a: Architecture) -> Config:
-    config = _sliding(card, a)
+    config = {**_sliding(card, a), "layer_types": list(a.layer_kinds)}
     # Its two rope bases (local 10,000, global 1,000,000) are the class's own defaults.
     del config["rope_parameters"]
     del config["hidden_act"]
@@ -132,17 +135,20 @@ def _lfm2(card: Card, a: Architecture) -> Config:
         **_usual(card, a),
         # The card holds the width after the class's own adjustment.
         "block_auto_adjust_ff_dim": False,
-        "layer_types": [
-            "full_attention" if i in _LFM2_ATTENTION_LAYERS else "conv" for i in range(a.num_layers)
-        ],
+        "layer_types": list(a.layer_kinds),
+        "conv_L_cache": a.conv_kernel,
     }
     del config["hidden_act"]
     return config
 
 
 def _lfm3(card: Card, a: Architecture) -> Config:
-    config = _sliding(card, a)
-    # Which layer is of which kind is the class's own default for this depth.
+    config = {
+        **_sliding(card, a),
+        "layer_types": list(a.layer_kinds),
+        "conv_L_cache": a.conv_kernel,
+    }
+    # Its two rope bases and partial rotation are the class's own defaults.
     del config["rope_parameters"]
     del config["hidden_act"]
     return config
@@ -154,7 +160,12 @@ def _qwen3_5(card: Card, a: Architecture) -> Config:
         **_with_head_dim(card, a),
         "model_type": "qwen3_5_text",
         "architectures": ["Qwen3_5ForCausalLM"],
-        "linear_num_value_heads": 16,
+        "layer_types": list(a.layer_kinds),
+        "linear_num_key_heads": a.linear_key_heads,
+        "linear_num_value_heads": a.linear_value_heads,
+        "linear_key_head_dim": a.linear_head_dim,
+        "linear_value_head_dim": a.linear_head_dim,
+        "linear_conv_kernel_dim": a.conv_kernel,
     }
 
 
@@ -181,7 +192,7 @@ def _gpt_neo(card: Card, a: Architecture) -> Config:
         "max_position_embeddings": a.max_position_embeddings,
         "activation_function": a.activation,
         "window_size": a.sliding_window,
-        "attention_types": [[["global", "local"], a.num_layers // 2]],
+        "attention_types": [[[kind.removesuffix("_attention")], 1] for kind in a.layer_kinds],
     }
 
 
@@ -236,7 +247,10 @@ def _reformer(card: Card, a: Architecture) -> Config:
         "max_position_embeddings": a.max_position_embeddings,
         "hidden_act": a.activation,
         "is_decoder": True,
-        **_REFORMER_LAYERS[card.id],
+        "attn_layers": list(a.layer_kinds),
+        "axial_pos_shape": list(a.axial_shape),
+        "axial_pos_embds_dim": list(a.axial_dims),
+        **_REFORMER_HASHING[card.id],
     }
 
 

@@ -85,25 +85,6 @@ def test_layer_counts_add_up(catalog: Catalog) -> None:
             assert total == card.architecture.num_layers, card.id
 
 
-def test_all_words_must_match_somewhere_whatever_their_case_and_accents(catalog: Catalog) -> None:
-    ids = [card.id for card in catalog.search("QWEN apache gqa")]
-    assert "qwen3-0-6b" in ids
-    assert "qwen2-5-3b-instruct" not in ids  # not Apache
-    assert [card.id for card in catalog.search("Eléutherai gpt-j")] == ["gpt-j-6b"]
-    assert catalog.search("qwen sprout") == []
-    assert len(catalog.search("  ")) == len(catalog.cards)
-    assert [card.id for card in catalog.search("sprout")][:4] == SPROUTS
-
-
-def test_search_filters(catalog: Catalog) -> None:
-    encoders = catalog.search(kind="encoder")
-    assert {card.architecture_kind for card in encoders} == {"encoder"}
-    small = catalog.search("instruct", max_parameters=400_000_000)
-    assert {"smollm2-135m-instruct", "smollm2-360m-instruct"} <= {card.id for card in small}
-    assert all((card.parameters or 10**12) <= 400_000_000 for card in small)
-    assert [card.id for card in catalog.search(shipped=True)] == SPROUTS
-
-
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
