@@ -1,6 +1,7 @@
 // The chat: each prompt across the whole width, and under it one column a lane.
 
 import { bar, button, copy, h } from "./dom.js";
+import { result } from "./results.js";
 
 export function board(value, { trigger, redraw, local }) {
   document.body.toggleAttribute("data-running", value.running);
@@ -22,7 +23,7 @@ function empty(value, columns, trigger) {
   return h("div", { class: "slm-empty", style: columns },
     h("div", { class: "slm-answers" },
       value.lanes.map((lane) =>
-        h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name, lane.chips.map((chip) => h("span", { class: "slm-chip" }, chip))),
+        h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name, lane.chips.map((chip) => h("span", { class: "slm-chip" }, chip)), code(lane, trigger)),
           h("p", {}, lane.about)))),
     h("div", { class: "slm-examples" },
       value.examples.map((group) =>
@@ -31,6 +32,9 @@ function empty(value, columns, trigger) {
             button(item.label, item.title, () => trigger("example", { index: item.index }), { class: "slm-example" }))))));
 }
 
+const code = (lane, trigger) =>
+  button("Code", "This model and this use as a Python program", () => trigger("code", { slot: lane.slot }), { class: "slm-button slm-copy" });
+
 const caption = (lane, name, ...more) =>
   h("header", { class: "slm-caption" }, h("b", {}, lane.letter), h("span", { class: "slm-name" }, name), more);
 
@@ -38,13 +42,17 @@ function prompt(turn, index, last, { trigger, redraw, local, value }) {
   if (local.editing === index && !value.running) return editor(turn, index, { trigger, redraw, local });
   const act = (name, data) => () => trigger(name, data || {});
   return h("div", { class: "slm-prompt", key: `prompt-${index}` },
-    h("div", { class: "slm-text" }, turn.prompt),
+    h("div", { class: "slm-text" }, turn.prompt,
+      turn.context ? h("details", { class: "slm-quiet" }, h("summary", {}, "The text"), turn.context) : null),
     h("div", { class: "slm-actions slm-when-idle" },
-      last ? button("Retry", "Ask this again in all lanes, with the next seed", act("retry")) : null,
+      last ? button("Retry", retrying(value.use), act("retry")) : null,
       last ? button("Undo", "Take this prompt and its answers back", act("undo")) : null,
       button("Edit", "Write this prompt anew; what follows it is dropped", () => { local.editing = index; redraw(); }),
       button("Copy", "Copy the prompt", () => copy(turn.prompt))));
 }
+
+const retrying = (use) =>
+  use === "chat" || use === "text-to-text" ? "Ask this again in all lanes, with the next seed" : "Ask this again in all lanes";
 
 function editor(turn, index, { trigger, redraw, local }) {
   const close = () => { local.editing = null; redraw(); };
@@ -71,8 +79,11 @@ function answer(given, lane, trigger) {
       given.chips.map((chip) => h("span", { class: "slm-chip" }, chip)),
       running
         ? button("Stop", `Stop lane ${lane.letter}`, () => trigger("halt", { slot: lane.slot }), { class: "slm-button slm-stop" })
-        : given.text ? button("Copy", "Copy the answer", () => copy(given.text), { class: "slm-button slm-copy" }) : null),
+        : [code(lane, trigger),
+           given.text ? button("Copy", "Copy the answer", () => copy(given.text), { class: "slm-button slm-copy" }) : null]),
+    given.warning ? h("p", { class: "slm-caution", role: "note" }, given.warning) : null,
     given.text ? h("div", { class: "slm-text" }, given.text) : null,
+    given.result ? result(given.result) : null,
     given.error ? failure(given) : null,
     h("footer", { class: "slm-figures" },
       given.note ? h("span", { class: "slm-note" }, given.note) : null,

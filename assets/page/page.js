@@ -5,9 +5,10 @@ import { h, patch } from "./dom.js";
 import { board } from "./board.js";
 import { card, catalog } from "./catalog.js";
 import { meters } from "./meters.js";
+import { code, mask, uses } from "./playground.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { board, card, catalog, meters, strip };
+const VIEWS = { board, card, catalog, code, meters, strip, uses };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 
@@ -42,7 +43,7 @@ export function mount(name, element, props, trigger, watch) {
 }
 
 // Gradio's own `js=` handlers run outside of modules.
-window.slm = { timers };
+window.slm = { timers, mask };
 
 const phone = matchMedia("(pointer: coarse)");
 

@@ -15,19 +15,25 @@ from slm_explorer.ui.components import view
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Conversation
 from slm_explorer.ui.lane_settings import SCOPES, LaneSettings
 from slm_explorer.ui.models import Choice, default_lanes
+from slm_explorer.ui.uses import USES
 
-SENDS = ("example", "retry", "undo", "edit", "halt")
+SENDS = ("example", "retry", "undo", "edit", "halt", "code")
+_MASK = "() => window.slm.mask()"
 
 
 @dataclass(frozen=True)
 class ChatLayout:
     """What the handlers need. `controls` are in the order of LaneSettings' fields."""
 
+    uses: gr.HTML
     columns: Sequence[gr.Column]
     models: Sequence[gr.Dropdown]
     removes: Sequence[gr.Button]
     board: gr.HTML
+    code: gr.HTML
+    context: gr.Textbox
     prompt: gr.Textbox
+    mask: gr.Button
     send: gr.Button
     stop: gr.Button
     clear: gr.Button
@@ -37,9 +43,14 @@ class ChatLayout:
     controls: Sequence[Any]
 
 
-def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
-    """Draw the tab; `threads` decides whether lanes first run in turn or at once."""
+def build_chat_layout(
+    choices: dict[str, Choice], uses_view: dict[str, object], threads: int
+) -> ChatLayout:
+    """Draw the tab as it is for chatting, with these models; `threads` decides whether lanes
+    first run in turn or at once.
+    """
     first = default_lanes(choices)
+    uses = view("uses", uses_view, sends=("use",), elem_id="slm-uses")
     options = [(choice.name, choice.id) for choice in choices.values()]
     columns, models, removes = [], [], []
     with gr.Row(elem_id="slm-heads"):
@@ -66,21 +77,33 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
         sends=SENDS,
         elem_id="slm-board",
     )
-    with gr.Column(elem_id="slm-writer"), gr.Row():
-        prompt = gr.Textbox(
+    code = view("code", {}, sends=("close",), elem_id="slm-code")
+    with gr.Column(elem_id="slm-writer"):
+        context = gr.Textbox(
             show_label=False,
-            label="Prompt for all lanes",
-            placeholder="One prompt to all lanes. Enter sends, Shift+Enter breaks the line, "
-            "Esc stops.",
-            lines=1,
-            max_lines=8,
+            label="Text to answer from",
+            placeholder="The text in which the answer stands.",
+            lines=3,
+            max_lines=6,
             container=False,
-            autofocus=True,
-            elem_id="slm-prompt",
-            scale=1,
+            visible=False,
+            elem_id="slm-context",
         )
-        send = gr.Button("Send", variant="primary", scale=0, min_width=88, elem_id="slm-send")
-        stop = gr.Button("Stop all", scale=0, min_width=88, elem_id="slm-stop")
+        with gr.Row():
+            prompt = gr.Textbox(
+                show_label=False,
+                label="Prompt for all lanes",
+                placeholder=USES["chat"].placeholder,
+                lines=1,
+                max_lines=8,
+                container=False,
+                autofocus=True,
+                elem_id="slm-prompt",
+                scale=1,
+            )
+            mask = gr.Button("[MASK]", scale=0, min_width=70, visible=False, elem_id="slm-mask")
+            send = gr.Button("Send", variant="primary", scale=0, min_width=88, elem_id="slm-send")
+            stop = gr.Button("Stop all", scale=0, min_width=88, elem_id="slm-stop")
     with gr.Row(elem_id="slm-tools"):
         mode = gr.Radio(
             [("Fair: one lane after the other", "fair"), ("Race: all at once", "race")],
@@ -101,9 +124,12 @@ def build_chat_layout(choices: dict[str, Choice], threads: int) -> ChatLayout:
             elem_id="slm-scope",
         )
         controls = _controls()
+    mask.click(None, None, None, js=_MASK, api_visibility="private")
     return ChatLayout(
-        columns, models, removes, board, prompt, send, stop, clear, add, mode, scope, controls
-    )
+        uses=uses, columns=columns, models=models, removes=removes, board=board, code=code,
+        context=context, prompt=prompt, mask=mask, send=send, stop=stop, clear=clear, add=add,
+        mode=mode, scope=scope, controls=controls,
+    )  # fmt: skip
 
 
 def _controls() -> list[Any]:

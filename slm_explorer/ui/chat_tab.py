@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
 
@@ -17,83 +17,76 @@ from slm_explorer.errors import InvalidRequest
 from slm_explorer.services import Services
 from slm_explorer.types import Event, Failed
 from slm_explorer.ui import conversation as chats
-from slm_explorer.ui.board import Lane, board_view
+from slm_explorer.ui.chat_lanes import Lanes, session_of
 from slm_explorer.ui.chat_layout import ChatLayout, build_chat_layout
+from slm_explorer.ui.chat_state import Chat
 from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Answer, Conversation
 from slm_explorer.ui.examples import examples
-from slm_explorer.ui.lane_settings import (
-    FIELDS,
-    LaneSettings,
-    SettingsBook,
-    chips,
-    of_lane,
-    of_scope,
-    written,
-)
-from slm_explorer.ui.models import Choice, default_lanes
+from slm_explorer.ui.lane_settings import SettingsBook, chips, of_lane
+from slm_explorer.ui.models import ModelList, default_lanes
 from slm_explorer.ui.runs import Run, Runs
 from slm_explorer.ui.stream import Source, coalesce
-from slm_explorer.ui.uses import Prompt, writer_of
+from slm_explorer.ui.uses import USES, Prompt, prompt_of, writer_of
 
 # A browser has one run at a time, so this is how many browsers may be answered at once.
 CONCURRENT_RUNS = 64
-
-
-@dataclass(frozen=True)
-class Chat:
-    """Everything that a chat handler is given, as values."""
-
-    conversation: Conversation
-    active: tuple[bool, ...]
-    book: SettingsBook
-    mode: str
-    models: tuple[str | None, ...]
-
-    @classmethod
-    def of(cls, values: tuple[Any, ...]) -> Chat:
-        """From the components' values, in the order of ChatTab.inputs."""
-        conversation, active, book, mode = values[:4]
-        named = zip(FIELDS, values[4 + SLOTS :], strict=True)
-        # A number field that was emptied has no value: then the default holds.
-        panel = LaneSettings(**{name: value for name, value in named if value is not None})
-        return cls(conversation, active, written(book, panel), mode, values[4 : 4 + SLOTS])
-
-    def slots(self) -> list[int]:
-        return [slot for slot in range(SLOTS) if self.active[slot]]
+_QUICK: dict[str, Any] = {
+    "queue": False, "show_progress": "hidden", "api_visibility": "private"
+}  # fmt: skip
 
 
 class ChatTab:
     """Builds the tab inside the current Blocks and wires it."""
 
-    def __init__(self, services: Services, choices: dict[str, Choice], runs: Runs) -> None:
+    def __init__(self, services: Services, models: ModelList, runs: Runs) -> None:
         self._services = services
-        self.choices = choices
         self._runs = runs
-        self.layout: ChatLayout = build_chat_layout(choices, services.threads)
+        self._lanes = lanes = Lanes(services, models, runs)
+        choices = models.choices("chat")
+        self.layout: ChatLayout = build_chat_layout(
+            choices, lanes.uses_view("chat"), services.threads
+        )
         count = len(default_lanes(choices))
         self._conversation = gr.State(Conversation())
-        self.active = gr.State(tuple(slot < count for slot in range(SLOTS)))
+        self._active = gr.State(tuple(slot < count for slot in range(SLOTS)))
         self._book = gr.State(SettingsBook())
+        self._use = gr.State("chat")
+        self._shelf = gr.State({})
+        self._listed = gr.State(lanes.listed("chat"))
         it = self.layout
-        self.inputs = [
-            self._conversation, self.active, self._book, it.mode, *it.models, *it.controls
+        self._inputs = [
+            self._conversation, self._active, self._book, self._use, it.mode, *it.models,
+            *it.controls,
         ]  # fmt: skip
-        self.lane_outputs = [self._conversation, self.active, *it.columns, it.add, it.board]
+        self._lane_outputs = [self._conversation, self._active, *it.columns, it.add, it.board]
+        self._use_inputs = [it.prompt, it.context, self._shelf, *self._inputs]
+        self._use_outputs = [
+            *self._lane_outputs, *it.models, *it.controls, self._use, self._shelf, self._listed,
+            it.uses, it.prompt, it.context, it.mask, it.code,
+        ]  # fmt: skip
         self._wire()
 
-    def busy(self, request: gr.Request) -> bool:
-        """Whether this browser's lanes are answering: then the stream owns the board."""
-        return self._runs.busy(_session(request))
+    def opens(self, trigger: Callable[..., Any], tabs: gr.Tabs) -> None:
+        """Let an event that sends a model's `id` put it into a lane, and show this tab."""
+
+        def open_model(request: gr.Request, event: gr.EventData, *values: Any) -> Any:
+            shown = self._lanes.open_model(request, sent(event, "id"), *values)
+            return (*shown, gr.update(selected="chat")) if isinstance(shown, tuple) else shown
+
+        trigger(open_model, self._use_inputs, [*self._use_outputs, tabs], **_QUICK)
+
+    def refreshes(self, trigger: Callable[..., Any]) -> None:
+        """Let an event look whether models came or went."""
+        it = self.layout
+        outputs = [self._listed, it.uses, *it.models, *self._lane_outputs[1:]]
+        trigger(self._lanes.refresh, [self._listed, *self._inputs], outputs, **_QUICK)
 
     def _wire(self) -> None:
-        it = self.layout
-        quick: dict[str, Any] = {
-            "queue": False, "show_progress": "hidden", "api_visibility": "private"
-        }  # fmt: skip
+        it, lanes = self.layout, self._lanes
         run: dict[str, Any] = {
             "fn": self._run,
-            "inputs": self.inputs,
+            "inputs": self._inputs,
             "outputs": [self._conversation, it.board],
             "concurrency_limit": CONCURRENT_RUNS,
             "concurrency_id": "lanes",
@@ -102,27 +95,31 @@ class ChatTab:
         }
         said = [self._conversation, it.board, it.prompt]
         for trigger in (it.prompt.submit, it.send.click):
-            trigger(self._send, [it.prompt, *self.inputs], said, **quick).then(**run)
+            trigger(self._send, [it.prompt, it.context, *self._inputs], said, **_QUICK).then(**run)
         for name, handler in (
             ("example", self._example),
             ("retry", self._retry),
             ("edit", self._edit),
         ):
             getattr(it.board, name)(
-                handler, self.inputs, [self._conversation, it.board], **quick
+                handler, self._inputs, [self._conversation, it.board], **_QUICK
             ).then(**run)
-        it.board.undo(self._undo, self.inputs, said, **quick)
-        it.clear.click(self._clear, self.inputs, [self._conversation, it.board], **quick)
-        it.board.halt(self._halt, None, None, **quick)
-        it.stop.click(self._stop_all, None, None, **quick)
-        it.add.click(self._add, self.inputs, self.lane_outputs, **quick)
+        it.board.undo(self._undo, self._inputs, [*said, it.context], **_QUICK)
+        it.clear.click(self._clear, self._inputs, [self._conversation, it.board], **_QUICK)
+        it.board.halt(self._halt, None, None, **_QUICK)
+        it.stop.click(self._stop_all, None, None, **_QUICK)
+        it.add.click(lanes.add, self._inputs, self._lane_outputs, **_QUICK)
         for slot, button in enumerate(it.removes):
-            button.click(self._remover(slot), self.inputs, self.lane_outputs, **quick)
+            button.click(lanes.remover(slot), self._inputs, self._lane_outputs, **_QUICK)
         for model in it.models:
-            model.input(self._redraw, self.inputs, it.board, **quick)
+            model.input(lanes.redraw, self._inputs, it.board, **_QUICK)
+            self.refreshes(model.focus)
         it.scope.input(
-            self._show_scope, [it.scope, *self.inputs], [self._book, *it.controls], **quick
+            lanes.show_scope, [it.scope, *self._inputs], [self._book, *it.controls], **_QUICK
         )
+        it.uses.use(lanes.choose_use, self._use_inputs, self._use_outputs, **_QUICK)
+        it.board.code(lanes.code, self._inputs, it.code, **_QUICK)
+        it.code.close(lambda: {}, None, it.code, **_QUICK)
 
     # What may be asked, before it is asked. Each returns the conversation and the board.
 
@@ -132,38 +129,45 @@ class ChatTab:
         """Apply a change; a refusal leaves the conversation and is said on the board. While
         lanes answer nothing changes at all: their stream owns the conversation and the board.
         """
-        if self.busy(request):
+        if self._lanes.busy(request):
             return gr.skip(), gr.skip(), False
         try:
             after = change(chat.conversation)
             if after.todo and not chat.slots():
                 raise InvalidRequest("There is no lane to answer: add one first.")
         except InvalidRequest as error:
-            return chat.conversation, self._board(chat, notice=str(error)), False
+            return chat.conversation, self._lanes.board(chat, notice=str(error)), False
         if not after.key:
             after = replace(after, key=token_urlsafe(16))
-        return after, self._board(replace(chat, conversation=after)), True
+        return after, self._lanes.board(replace(chat, conversation=after)), True
 
-    def _send(self, request: gr.Request, prompt: str, *values: Any) -> tuple[Any, ...]:
+    def _send(self, request: gr.Request, text: str, context: str, *values: Any) -> tuple[Any, ...]:
         chat = Chat.of(values)
-        after, board, sent = self._change(request, chat, lambda old: chats.ask(old, [prompt]))
-        return after, board, "" if sent else prompt
+        after, board, done = self._change(
+            request, chat, lambda old: chats.ask(old, [prompt_of(chat.use, text, context)])
+        )
+        return after, board, "" if done else text
 
     def _example(self, request: gr.Request, event: gr.EventData, *values: Any) -> tuple[Any, ...]:
-        index = _whole(event, "index")
-        shown = examples("chat")
+        chat, index = Chat.of(values), _whole(event, "index")
+        shown = examples(chat.use)
         if not 0 <= index < len(shown):
             return gr.skip(), gr.skip()
-        return self._change(
-            request, Chat.of(values), lambda old: chats.ask(old, shown[index].prompts)
-        )[:2]
+        return self._change(request, chat, lambda old: chats.ask(old, shown[index].prompts))[:2]
 
     def _retry(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         return self._change(request, Chat.of(values), chats.retry)[:2]
 
     def _edit(self, request: gr.Request, event: gr.EventData, *values: Any) -> tuple[Any, ...]:
-        index, text = _whole(event, "index"), str(sent(event, "text") or "")
-        return self._change(request, Chat.of(values), lambda old: chats.edit(old, index, text))[:2]
+        chat, index, text = Chat.of(values), _whole(event, "index"), str(sent(event, "text") or "")
+
+        def edit(old: Conversation) -> Conversation:
+            # What stands beside the edited words, as the context of a question, stays.
+            turns = old.turns[index : index + 1] if index >= 0 else ()
+            context = writer_of(turns[0].prompt)[1] if turns else ""
+            return chats.edit(old, index, prompt_of(chat.use, text, context))
+
+        return self._change(request, chat, edit)[:2]
 
     def _undo(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         taken: list[Prompt] = []
@@ -174,7 +178,8 @@ class ChatTab:
             return after
 
         after, board, done = self._change(request, Chat.of(values), undo)
-        return after, board, writer_of(taken[0])[0] if done else gr.skip()
+        text, context = writer_of(taken[0]) if done else (gr.skip(), gr.skip())
+        return after, board, text, context
 
     def _clear(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         # A new key: the workers must not continue from what the visitor wanted gone.
@@ -192,7 +197,7 @@ class ChatTab:
         if not chat.conversation.todo:
             yield gr.skip(), gr.skip()
             return
-        session, slots = _session(request), chat.slots()
+        session, slots = session_of(request), chat.slots()
         try:
             run = self._runs.start(session, slots)
         except InvalidRequest:
@@ -203,20 +208,21 @@ class ChatTab:
             while chat.conversation.todo and not run.ended:
                 answers = {slot: self._answer_to_come(chat, slot, together) for slot in slots}
                 chat = replace(chat, conversation=chats.begin(chat.conversation, answers))
-                yield chat.conversation, self._board(chat, running=True)
+                yield chat.conversation, self._lanes.board(chat, running=True)
                 sources = {slot: self._source(chat, slot, run, session) for slot in slots}
                 async with aclosing(coalesce(sources, together=together)) as batches:
                     async for batch in batches:
                         after = chats.advance(chat.conversation, batch)
                         chat = replace(chat, conversation=after)
-                        yield after, self._board(chat, running=True)
+                        yield after, self._lanes.board(chat, running=True)
         finally:
             self._runs.finish(session, run)
         chat = replace(chat, conversation=replace(chat.conversation, todo=()))
-        yield chat.conversation, self._board(chat)
+        yield chat.conversation, self._lanes.board(chat)
 
     def _answer_to_come(self, chat: Chat, slot: int, together: bool) -> Answer:
-        return Answer(chat.models[slot] or "", chips(chat.book, slot), together=together)
+        said = chips(chat.book, slot, USES[chat.use].settings)
+        return Answer(chat.models[slot] or "", said, together=together)
 
     def _source(self, chat: Chat, slot: int, run: Run, session: str) -> Source:
         def events() -> Iterator[Event]:
@@ -226,7 +232,7 @@ class ChatTab:
                 yield Failed("Stopped before it began.", "Cancelled")
                 return
             try:
-                if model not in self.choices:
+                if model not in self._lanes.models.choices(chat.use):
                     raise InvalidRequest(f"Choose a model for lane {LETTERS[slot]} first.")
                 ask = Ask(
                     model=model,
@@ -246,62 +252,10 @@ class ChatTab:
     # Stopping reaches only what this browser runs: its session id is known to nobody else.
 
     def _halt(self, request: gr.Request, event: gr.EventData) -> None:
-        self._runs.stop(_session(request), _whole(event, "slot"))
+        self._runs.stop(session_of(request), _whole(event, "slot"))
 
     def _stop_all(self, request: gr.Request) -> None:
-        self._runs.stop(_session(request))
-
-    # Lanes and their settings.
-
-    def _add(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        chat = Chat.of(values)
-        free = [slot for slot in range(SLOTS) if not chat.active[slot]]
-        if not free:
-            return self.lanes(chat)
-        return self._set_lane(request, chat, free[0], True)
-
-    def _remover(self, slot: int) -> Callable[..., tuple[Any, ...]]:
-        def remove(request: gr.Request, *values: Any) -> tuple[Any, ...]:
-            chat = Chat.of(values)
-            forgotten = chats.without_lane(chat.conversation, slot)
-            return self._set_lane(request, replace(chat, conversation=forgotten), slot, False)
-
-        return remove
-
-    def _set_lane(
-        self, request: gr.Request, chat: Chat, slot: int, active: bool
-    ) -> tuple[Any, ...]:
-        if self.busy(request):
-            return tuple(gr.skip() for _ in range(SLOTS + 4))
-        now = tuple(active if i == slot else old for i, old in enumerate(chat.active))
-        return self.lanes(replace(chat, active=now))
-
-    def lanes(self, chat: Chat) -> tuple[Any, ...]:
-        """Values for `lane_outputs`."""
-        columns = [gr.update(visible=on) for on in chat.active]
-        add = gr.update(interactive=not all(chat.active))
-        return chat.conversation, chat.active, *columns, add, self._board(chat)
-
-    def _redraw(self, request: gr.Request, *values: Any) -> object:
-        # A running stream draws the board itself, and must not be drawn over.
-        return gr.skip() if self.busy(request) else self._board(Chat.of(values))
-
-    def _show_scope(self, scope: str, *values: Any) -> tuple[Any, ...]:
-        book = replace(Chat.of(values).book, shown=scope)
-        shown = of_scope(book, scope)
-        return book, *(getattr(shown, name) for name in FIELDS)
-
-    def _board(self, chat: Chat, *, running: bool = False, notice: str = "") -> dict[str, object]:
-        lanes = [
-            Lane(slot, self.choices.get(chat.models[slot] or ""), chips(chat.book, slot))
-            for slot in chat.slots()
-        ]
-        return board_view(chat.conversation, lanes, self.choices, running=running, notice=notice)
-
-
-def _session(request: gr.Request) -> str:
-    # A raw call may come without one; it must not meet others that do the same.
-    return request.session_hash or token_urlsafe(16)
+        self._runs.stop(session_of(request))
 
 
 def _whole(event: gr.EventData, name: str) -> int:

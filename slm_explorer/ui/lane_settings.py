@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 
 from slm_explorer.types import Sampling
@@ -75,12 +76,14 @@ def written(book: SettingsBook, panel: LaneSettings) -> SettingsBook:
     return replace(book, own=tuple(own if i == slot else old for i, old in enumerate(book.own)))
 
 
-def chips(book: SettingsBook, slot: int) -> tuple[str, ...]:
-    """What this lane does otherwise than the defaults, in words: `temperature 0.8`."""
+def chips(book: SettingsBook, slot: int, matter: Sequence[str] = FIELDS) -> tuple[str, ...]:
+    """What this lane does otherwise than the defaults, in words: `temperature 0.8`; only of the
+    fields that `matter`.
+    """
     default, lane = asdict(LaneSettings()), asdict(of_lane(book, slot))
     said = []
     for name, value in lane.items():
-        if value == default[name]:
+        if value == default[name] or name not in matter:
             continue
         if name in ("system", "stop"):
             said.append({"system": "system prompt", "stop": "stop strings"}[name])

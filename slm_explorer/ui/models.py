@@ -1,23 +1,33 @@
-"""The models that can answer here and now, and why the others cannot."""
+"""The models that can be asked here and now, for what, and why the others cannot."""
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from slm_explorer.catalog.cards import Card
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
+from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.errors import SlmError
+from slm_explorer.hub.values import LocalModel
 from slm_explorer.services import Services
+from slm_explorer.tasks import Task
+from slm_explorer.ui.uses import USES
 
 DEFAULT_LANES = ("sprout-300k", "sprout-1m", "sprout-5m")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model that a lane can have. `about` is one line of facts from its card."""
+    """A model that a lane can have. `about` is one line of facts, `uses` what it can be asked."""
 
     id: str
     name: str
     about: str
+    uses: tuple[Task, ...] = ("chat",)
 
 
 def reason_it_cannot_run(services: Services, card: Card) -> str | None:
@@ -29,11 +39,84 @@ def reason_it_cannot_run(services: Services, card: Card) -> str | None:
     return None
 
 
-def runnable(services: Services) -> dict[str, Choice]:
-    """By id, shipped ones first, each group from small to large."""
-    cards = [card for card in services.catalog.cards if not reason_it_cannot_run(services, card)]
-    cards.sort(key=lambda card: (not card.shipped, card.parameters or 0, card.id))
-    return {card.id: Choice(card.id, card.name, _about(card)) for card in cards}
+class ModelList:
+    """The choices of all lanes. Safe to call from any thread.
+
+    `cardless` offers the cache's models that have no card too, by their Hub id: only to those
+    who may know what is on this disk.
+    """
+
+    def __init__(self, services: Services, *, cardless: bool) -> None:
+        self._services = services
+        self._cardless = cardless
+        self._lock = threading.Lock()
+        self._seen: object = None
+        self._choices: dict[str, Choice] = {}
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again where the cache has changed since the last time; else almost free."""
+        with self._lock:
+            seen = tuple(_state_of(hub_cache_folder()))
+            if seen != self._seen:
+                self._choices = {choice.id: choice for choice in self._found()}
+                self._seen = seen
+
+    def choices(self, use: Task | None = None) -> dict[str, Choice]:
+        """By id, shipped ones first, each group from small to large; all uses where None."""
+        with self._lock:
+            found = self._choices
+        return {key: each for key, each in found.items() if use is None or use in each.uses}
+
+    def _found(self) -> list[Choice]:
+        found: list[tuple[tuple[bool, int, str], Choice]] = []
+        for model in self._services.hub.local_models():
+            card = self._services.catalog.find(model.id)
+            if model.path is None or model.problem is not None:
+                continue
+            if card is None and not self._cardless:
+                continue
+            choice, size = _choice(model, card)
+            found.append(((model.origin != "shipped", size, model.id), choice))
+        return [choice for _, choice in sorted(found, key=lambda pair: pair[0])]
+
+
+def _choice(model: LocalModel, card: Card | None) -> tuple[Choice, int]:
+    """The choice and its size in parameters, for the order; 0 where that is unknown."""
+    facts = inspect_checkpoint(Path(model.path or ""))
+    if card is not None:
+        uses, parameters, context = (
+            _uses(card.architecture_kind, card.transformers_class),
+            card.parameters,
+            card.context_length,
+        )
+    else:
+        uses, parameters, context = (
+            _uses(facts.architecture_kind, None),
+            facts.parameters,
+            facts.context_length,
+        )
+    about = [
+        f"{parameters:,} parameters" if parameters else None,
+        facts.model_type,
+        f"reads {context:,} tokens" if context else None,
+        "shipped" if model.origin == "shipped" else "in the cache",
+        None if card else "no card",
+    ]
+    said = " · ".join(part for part in about if part)
+    return Choice(model.id, model.name, said, uses), parameters or 0
+
+
+def _uses(kind: str | None, name: str | None) -> tuple[Task, ...]:
+    if kind == "encoder-decoder":
+        return ("text-to-text",)
+    if kind == "encoder":
+        return (
+            ("fill-mask", "sentence-similarity")
+            if name and "MaskedLM" in name
+            else ("sentence-similarity",)
+        )
+    return ("chat",)
 
 
 def default_lanes(choices: dict[str, Choice]) -> list[str]:
@@ -42,11 +125,22 @@ def default_lanes(choices: dict[str, Choice]) -> list[str]:
     return wanted or list(choices)[:3]
 
 
-def _about(card: Card) -> str:
-    parts = [
-        f"{card.parameters:,} parameters" if card.parameters else None,
-        card.model_type,
-        f"reads {card.context_length:,} tokens" if card.context_length else None,
-        "shipped" if card.shipped else "in the cache",
-    ]
-    return " · ".join(part for part in parts if part)
+def for_what(choice: Choice) -> str:
+    """The uses of a model in words: what to say where it cannot do the one at hand."""
+    return f"is for: {', '.join(USES[use].title for use in choice.uses) or 'no use of this app'}"
+
+
+def _state_of(cache: Path) -> Iterator[tuple[str, str, int]]:
+    """What changes when a model arrives, grows or goes: its snapshots and their times."""
+    try:
+        repositories = sorted(entry.path for entry in os.scandir(cache) if entry.is_dir())
+    except OSError:
+        return
+    for repository in repositories:
+        for part in ("refs", "snapshots"):
+            try:
+                with os.scandir(os.path.join(repository, part)) as entries:  # noqa: PTH118
+                    for entry in sorted(entries, key=lambda each: each.name):
+                        yield repository, entry.name, entry.stat().st_mtime_ns
+            except OSError:
+                continue
