@@ -18,6 +18,11 @@ ArchitectureKind = Literal["encoder", "decoder", "encoder-decoder", "encoder or 
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 
 
+def is_verified(source: str) -> bool:
+    """False where the text of a source says that the value, or a part of it, is from memory."""
+    return "unverified" not in source and "from memory" not in source
+
+
 @dataclass(frozen=True)
 class LayerCount:
     """So many layers of one kind in a model that mixes kinds."""
@@ -125,7 +130,7 @@ class Source:
     @property
     def verified(self) -> bool:
         """False where the value, or a part of it, was written down from memory."""
-        return "unverified" not in self.text and "from memory" not in self.text
+        return is_verified(self.text)
 
 
 @dataclass(frozen=True)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from slm_explorer.catalog.cards import Architecture, Card
 from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
+from slm_explorer.catalog.reading import read_object
 from slm_explorer.catalog.schema import build
 from slm_explorer.catalog.search import Facets, search
 from slm_explorer.errors import BadCatalog, BadCheckpoint, UnknownModel
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -31,14 +29,7 @@ class Catalog:
         card, without numbers.
         """
         path = assets / "catalog.json"
-        try:
-            values = json.loads(path.read_bytes())
-        except OSError as error:
-            raise BadCatalog(f"{path} cannot be read ({error.strerror}): reinstall.") from None
-        except (ValueError, RecursionError) as error:
-            raise BadCatalog(f"{path} is not JSON ({error}): reinstall.") from None
-        if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-            raise BadCatalog(f"{path} is not a catalog of schema {SCHEMA}.")
+        values = read_object(path)
         texts, entries = values.get("sources"), values.get("cards")
         if not isinstance(texts, list) or not isinstance(entries, list):
             raise BadCatalog(f"{path} needs a list of sources and a list of cards.")

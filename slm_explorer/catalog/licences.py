@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from slm_explorer.catalog.cards import Card
+from slm_explorer.catalog.cards import Card, is_verified
 
 CommercialUse = Literal["yes", "conditions", "no", "unknown"]
 COMMERCIAL_USES: tuple[CommercialUse, ...] = ("yes", "conditions", "no", "unknown")
@@ -36,7 +36,7 @@ class LicenceTerms:
 
     @property
     def verified(self) -> bool:
-        return "unverified" not in self.source
+        return is_verified(self.source)
 
 
 _KEEP = "Keep the copyright notice and the licence text."

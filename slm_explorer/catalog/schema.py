@@ -28,7 +28,7 @@ def build(cls: type[T], values: object, where: str) -> T:
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
-        raise BadCatalog(f"{where} has a key that no card knows: {unknown[0]!r}.")
+        raise BadCatalog(f"{where} has an unknown key: {unknown[0]!r}.")
     found: dict[str, Any] = {}
     for name, field in fields.items():
         if name in values:
