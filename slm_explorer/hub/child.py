@@ -48,8 +48,11 @@ def main() -> None:
     lines = io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), "utf-8", line_buffering=True)
     os.dup2(2, 1)
 
+    turn = threading.Lock()
+
     def say(values: dict[str, object]) -> None:
-        lines.write(json.dumps(values) + "\n")
+        with turn:
+            lines.write(json.dumps(values) + "\n")
 
     order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
     threading.Thread(target=_end_with_the_app, daemon=True).start()
@@ -182,18 +185,25 @@ def _has_chat_template(info: ModelInfo) -> bool:
 
 
 def _fetch(order: dict[str, Any], say: Say) -> dict[str, object]:
-    told_at = 0.0
+    # A thread tells what has come, so that the last bytes before a silence are told too.
+    came = told = 0
 
-    def say_bytes(count: int) -> None:
-        nonlocal told_at
-        now = time.monotonic()
-        if now - told_at >= _REPORT_S:
-            told_at = now
-            say({"bytes": count})
+    def count(total: int) -> None:
+        nonlocal came
+        came = total
 
+    def tell() -> None:
+        nonlocal told
+        while True:
+            time.sleep(_REPORT_S)
+            if came != told:
+                told = came
+                say({"bytes": told})
+
+    threading.Thread(target=tell, daemon=True).start()
     report = Report(
         file=lambda name: say({"file": name}),
-        bytes=say_bytes,
+        bytes=count,
         verifying=lambda name: say({"verifying": name}),
     )
     files = [WantedFile(file["name"], file["size"], file["etag"]) for file in order["files"]]

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slm_explorer.catalog.cards import Architecture, Card, LayerCount, Source
+from slm_explorer.catalog.cards import Architecture, ArchitectureKind, Card, LayerCount, Source
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import architecture_kind
 from slm_explorer.hub.values import Gate
@@ -43,6 +43,7 @@ _LIMITS: tuple[tuple[tuple[str, ...], int], ...] = (
     (_POSITIONS, 1_000_000_000),
 )
 _CACHING_LAYERS = ("attention", "full_attention", "sliding_attention")
+_HEADS_OF_ENCODERS = ("ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _NOT_STATED = "not stated in its config"
@@ -50,7 +51,9 @@ _NOT_STATED = "not stated in its config"
 
 @dataclass(frozen=True)
 class RepositoryFacts:
-    """What the Hub itself says of a repository; `parameters` by safetensors dtype."""
+    """What the Hub itself says of a repository; `parameters` by safetensors dtype. `supported`
+    is whether the installed transformers builds it.
+    """
 
     hub_id: str
     commit: str
@@ -59,6 +62,8 @@ class RepositoryFacts:
     parameters: Mapping[str, int]
     formats: tuple[str, ...]
     chat_template: bool
+    pipeline_tag: str | None
+    supported: bool
 
 
 def parse_config(text: str) -> Config | None:
@@ -111,7 +116,7 @@ def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card 
     return Card(
         id=facts.hub_id,
         name=name,
-        family=kin.family if kin else model_type,
+        family=model_type,
         organisation=owner or "n/a",
         architecture_kind=kind,
         hub_id=facts.hub_id,
@@ -120,6 +125,8 @@ def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card 
         gated=facts.gated,
         model_type=model_type,
         transformers_class=first_class(config),
+        auto_class=_auto_class(kind, first_class(config) or ""),
+        supported_by_transformers=facts.supported,
         architecture=a,
         attention=_attention(a) if a and kind != "encoder" else None,
         parameters=counted,
@@ -127,6 +134,7 @@ def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card 
         native_dtype=_DTYPES.get(stored) if stored else named if isinstance(named, str) else None,
         weights_format=facts.formats,
         chat_template=facts.chat_template,
+        tasks=(facts.pipeline_tag,) if facts.pipeline_tag else (),
         sources=(
             Source("architecture", origin),
             Source("parameters", "the Hub's count from the safetensors headers"),
@@ -144,6 +152,13 @@ def first_class(config: Config) -> str | None:
     names = config.get("architectures")
     first = names[0] if isinstance(names, list) and names else None
     return first if isinstance(first, str) and _PLAIN.fullmatch(first) else None
+
+
+def _auto_class(kind: ArchitectureKind, name: str) -> str:
+    if kind != "encoder":
+        return "AutoModelForSeq2SeqLM" if kind == "encoder-decoder" else "AutoModelForCausalLM"
+    head = next((head for head in _HEADS_OF_ENCODERS if name.endswith(head)), "")
+    return f"AutoModel{head}"
 
 
 def _kin(catalog: Catalog, model_type: str) -> Card | None:

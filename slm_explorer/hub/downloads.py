@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from slm_explorer.errors import HubError, InvalidRequest, SlmError
@@ -61,18 +62,18 @@ class Download:
             if self._errand is not None:
                 self._errand.kill()
 
-    def run(self, prepare: Prepare) -> None:
+    def run(self, prepare: Prepare, check: Callable[[Path], None]) -> None:
         """Everything from the first look to the end; nothing escapes but bugs."""
         try:
             if not self._advance(status="looking up"):
                 return
-            self._fetch(prepare(self._state, self._attach))
+            self._fetch(prepare(self._state, self._attach), check)
         except SlmError as error:
             self._advance(
                 status="failed", file=None, error=str(error), error_kind=type(error).__name__
             )
 
-    def _fetch(self, order: dict[str, Any]) -> None:
+    def _fetch(self, order: dict[str, Any], check: Callable[[Path], None]) -> None:
         errand = Errand(order)
         self._attach(errand)
         with self._changed:
@@ -86,6 +87,7 @@ class Download:
         for message in errand.messages():
             if "result" in message:
                 path = message["result"]["path"]
+                check(Path(path))
                 self._advance(status="done", file=None, path=path, bytes_done=order["total"])
             elif "verifying" in message:
                 self._advance(status="verifying")
@@ -125,10 +127,13 @@ class Download:
 
 
 class Downloads:
-    """The downloads of one app; `prepare` is the service's look-up."""
+    """The downloads of one app. `prepare` is the service's look-up; `check` raises SlmError
+    where the folder of a finished one cannot be used.
+    """
 
-    def __init__(self, prepare: Prepare) -> None:
+    def __init__(self, prepare: Prepare, check: Callable[[Path], None]) -> None:
         self._prepare = prepare
+        self._check = check
         self._changed = threading.Condition(threading.RLock())
         self._all: dict[str, Download] = {}
         self._waiting: deque[Download] = deque()
@@ -199,7 +204,7 @@ class Downloads:
 
     def _run(self, download: Download) -> None:
         try:
-            download.run(self._prepare)
+            download.run(self._prepare, self._check)
         finally:
             with self._changed:
                 self._running -= 1

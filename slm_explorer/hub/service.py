@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from slm_explorer.catalog.catalog import Catalog
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import hub_cache_folder, repository_folder
-from slm_explorer.errors import HubError, InvalidRequest, UnknownModel
+from slm_explorer.errors import HubError, InvalidRequest, UnknownModel, UnsupportedModel
 from slm_explorer.hub.config_card import (
     RepositoryFacts,
     config_problem,
@@ -31,6 +32,14 @@ LOOK_UP_S = 30.0
 
 def _free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise BadCheckpoint where a download lacks what its own index names."""
+    try:
+        inspect_checkpoint(folder)
+    except UnsupportedModel:
+        return
 
 
 class HubService:
@@ -60,7 +69,7 @@ class HubService:
         self._cache = hub_cache_folder() if cache is None else cache
         self._deadline_s = deadline_s
         self._library: tuple[Library | None] | None = None
-        self._downloads = Downloads(self._prepare)
+        self._downloads = Downloads(self._prepare, _check_whole)
 
     def look_up(self, hub_id: str, revision: str | None = None) -> HubModel:
         """Metadata at `revision` (main where None), within seconds; nothing is kept on disk.
@@ -154,6 +163,8 @@ class HubService:
             told["parameters"],
             formats,
             told["chat_template"],
+            told["pipeline_tag"],
+            supported=problem is None,
         )
         snapshot = repository_folder(hub_id, self._cache) / "snapshots" / told["commit"]
         wanted = [file for file in files if file.needed]
