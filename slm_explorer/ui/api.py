@@ -6,8 +6,8 @@ Every limit is checked here: an endpoint is called by anybody, with anything.
 # No `from __future__ import annotations`: gr.api reads the return types as they stand.
 
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import aclosing
 from secrets import token_urlsafe
 from typing import Any
 
@@ -15,7 +15,7 @@ import gradio as gr
 from gradio.events import api
 
 from slm_explorer.chat import Ask, chat_row
-from slm_explorer.errors import InvalidRequest, SlmError
+from slm_explorer.errors import InvalidRequest
 from slm_explorer.meters.readings import snapshot_row
 from slm_explorer.services import Services
 from slm_explorer.types import (
@@ -28,13 +28,19 @@ from slm_explorer.types import (
     Message,
     Sampling,
 )
+from slm_explorer.ui.checks import (
+    MAX_NAME_CHARS,
+    checked_choice,
+    checked_number,
+    checked_text,
+    shown_errors,
+    usable_model,
+)
 from slm_explorer.ui.conversation import MAX_CHAT_CHARS, MAX_TURNS
-from slm_explorer.ui.models import reason_it_cannot_run
+from slm_explorer.ui.models import ModelList
 from slm_explorer.ui.stream import coalesce
 
 CONCURRENT_CHATS = 64
-MAX_NAME_CHARS = 200
-
 # The keys of chat_row that are known only at the end.
 FIGURES = (
     "finish_reason",
@@ -54,20 +60,20 @@ FIGURES = (
 Row = dict[str, Any]
 
 
-def add_endpoints(services: Services, *, trusted: bool) -> None:
-    """Add /models, /chat and /meters to the current Blocks. `trusted` visitors sit at this
-    machine and may also use the scripted echo engine.
+def add_endpoints(services: Services, offered: ModelList, *, trusted: bool) -> None:
+    """Add /models, /chat and /meters to the current Blocks. `offered` are the models that the
+    page offers. `trusted` visitors sit at this machine and may also use the scripted echo engine.
     """
     engines = ("torch", "transformers", "echo") if trusted else ("torch", "transformers")
 
     def models(search: str = "") -> list[Row]:
         """The catalog, each model with its fit for this host; `search` words must all match."""
-        with _shown():
-            return services.model_rows(_text("search", search, MAX_NAME_CHARS))
+        with shown_errors():
+            return services.model_rows(checked_text("search", search, MAX_NAME_CHARS))
 
     def meters() -> Row:
         """The newest reading of every device and worker."""
-        with _shown():
+        with shown_errors():
             return snapshot_row(services.sampler.latest())
 
     async def chat(
@@ -91,19 +97,21 @@ def add_endpoints(services: Services, *, trusted: bool) -> None:
         the same `conversation` keep its KV cache between them.
         """
         session = (request.session_hash if request else None) or token_urlsafe(16)
-        with _shown():
-            name = _text("conversation", conversation, MAX_NAME_CHARS)
+        with shown_errors():
+            name = checked_text("conversation", conversation, MAX_NAME_CHARS)
             ask = Ask(
-                model=_model(services, model) if engine != "echo" else "echo",
+                model=usable_model(services, offered, model, "chat", "text-to-text")
+                if engine != "echo"
+                else "echo",
                 messages=() if raw else _messages(system, history, prompt),
-                raw=_text("prompt", prompt, MAX_CHAT_CHARS) if raw else None,
-                recipe=_text("recipe", recipe, MAX_NAME_CHARS),
-                engine=_one_of("engine", engine, engines),
+                raw=checked_text("prompt", prompt, MAX_CHAT_CHARS) if raw else None,
+                recipe=checked_text("recipe", recipe, MAX_NAME_CHARS),
+                engine=checked_choice("engine", engine, engines),
                 sampling=Sampling(
-                    temperature=_number("temperature", temperature),
-                    top_p=_number("top_p", top_p),
-                    seed=int(_number("seed", seed)),
-                    max_tokens=int(_number("max_tokens", max_tokens)),
+                    temperature=checked_number("temperature", temperature),
+                    top_p=checked_number("top_p", top_p),
+                    seed=int(checked_number("seed", seed)),
+                    max_tokens=int(checked_number("max_tokens", max_tokens)),
                 ),
                 visitor=session,
                 chat=f"{session}/{name}" if name else None,
@@ -141,50 +149,10 @@ def add_endpoints(services: Services, *, trusted: bool) -> None:
     api(chat, api_name="chat", concurrency_limit=CONCURRENT_CHATS)
 
 
-@contextmanager
-def _shown() -> Iterator[None]:
-    """What a user may read crosses to the client as one sentence."""
-    try:
-        yield
-    except SlmError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-
-
-def _text(name: str, value: object, limit: int) -> str:
-    if not isinstance(value, str):
-        raise InvalidRequest(f"{name} must be text.")
-    if len(value) > limit:
-        raise InvalidRequest(f"{name} has {len(value):,} characters; the limit is {limit:,}.")
-    return value
-
-
-def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise InvalidRequest(f"{name} must be a number.")
-    return value
-
-
-def _one_of(name: str, value: object, allowed: Sequence[str]) -> str:
-    if value not in allowed:
-        raise InvalidRequest(f"{name} is one of {', '.join(allowed)}.")
-    return str(value)
-
-
-def _model(services: Services, name: object) -> str:
-    """The id of a card that can run here. No path and no id outside the catalog: a visitor must
-    not be able to name what the host has on its disk.
-    """
-    card = services.catalog.get(_text("model", name, MAX_NAME_CHARS))
-    reason = reason_it_cannot_run(services, card)
-    if reason is not None:
-        raise InvalidRequest(reason)
-    return card.id
-
-
 def _messages(system: object, history: object, prompt: object) -> tuple[Message, ...]:
     """The conversation in order, every part checked."""
     said: list[Message] = []
-    instruction = _text("system", system, MAX_CHAT_CHARS)
+    instruction = checked_text("system", system, MAX_CHAT_CHARS)
     if instruction:
         said.append(Message("system", instruction))
     if history is not None and not isinstance(history, list):
@@ -195,8 +163,8 @@ def _messages(system: object, history: object, prompt: object) -> tuple[Message,
     for pair in pairs:
         if not isinstance(pair, list) or len(pair) != 2 or pair[0] not in ROLES:
             raise InvalidRequest(f"history must be [role, text] pairs; roles: {', '.join(ROLES)}.")
-        said.append(Message(pair[0], _text("history", pair[1], MAX_CHAT_CHARS)))
-    said.append(Message("user", _text("prompt", prompt, MAX_CHAT_CHARS)))
+        said.append(Message(pair[0], checked_text("history", pair[1], MAX_CHAT_CHARS)))
+    said.append(Message("user", checked_text("prompt", prompt, MAX_CHAT_CHARS)))
     total = sum(len(message.content) for message in said)
     if total > MAX_CHAT_CHARS:
         raise InvalidRequest(

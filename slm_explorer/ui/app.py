@@ -64,5 +64,5 @@ def build_app(services: Services) -> gr.Blocks:
             runs.stop(request.session_hash or "")
 
         page.unload(closed)
-        add_endpoints(services, trusted=trusted)
+        add_endpoints(services, models, trusted=trusted)
     return page
