@@ -21,11 +21,12 @@ export function board(value, { trigger, redraw, local }) {
 
 function empty(value, columns, trigger) {
   return h("div", { class: "slm-empty", style: columns },
+    value.missing ? h("p", { class: "slm-missing" }, value.missing) : null,
     h("div", { class: "slm-answers" },
       value.lanes.map((lane) =>
         h("section", { class: "slm-answer slm-about" }, caption(lane, lane.name, lane.chips.map((chip) => h("span", { class: "slm-chip" }, chip)), code(lane, trigger)),
           h("p", {}, lane.about)))),
-    h("div", { class: "slm-examples" },
+    h("div", { class: "slm-examples" }, value.lanes.length === 0 ? null :
       value.examples.map((group) =>
         h("section", {}, h("h3", {}, group.title), h("p", { class: "slm-quiet" }, group.note),
           group.items.map((item) =>

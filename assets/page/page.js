@@ -30,6 +30,7 @@ export function mount(name, element, props, trigger, watch) {
   const local = {};
   const nearEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
   const redraw = () => {
+    if (name === "uses") setTimeout(shorten);
     const follow = name === "board" && props.value.running && nearEnd();
     patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go })).children);
     if (follow) scrollTo(0, document.documentElement.scrollHeight);
@@ -37,8 +38,6 @@ export function mount(name, element, props, trigger, watch) {
   element.classList.add(`slm-${name}`);
   redraw();
   watch("value", redraw);
-  const prompt = document.querySelector("#slm-prompt textarea");
-  if (name === "board" && phone.matches && prompt) prompt.placeholder = "One prompt to all lanes.";
   if (name === "strip") document.addEventListener("visibilitychange", () => trigger("visibility"));
 }
 
@@ -46,6 +45,12 @@ export function mount(name, element, props, trigger, watch) {
 window.slm = { timers, mask };
 
 const phone = matchMedia("(pointer: coarse)");
+
+// A touch keyboard has no keys to name.
+function shorten() {
+  const prompt = document.querySelector("#slm-prompt textarea");
+  if (phone.matches && prompt) prompt.placeholder = prompt.placeholder.replace(/ (Enter|Shift).*/, "");
+}
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && document.body.hasAttribute("data-running") && !event.defaultPrevented)

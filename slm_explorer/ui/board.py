@@ -38,12 +38,16 @@ def board_view(
     use: Task = "chat",
     running: bool = False,
     notice: str = "",
+    missing: str = "",
 ) -> dict[str, object]:
-    """The whole chat. `notice` is a sentence about what was just asked and refused."""
+    """The whole chat. `notice` is a sentence about what was just asked and refused, `missing`
+    says what to do where no lane can answer.
+    """
     return {
         "use": use,
         "running": running,
         "notice": notice,
+        "missing": missing,
         "lanes": [_lane(lane) for lane in lanes],
         "turns": [
             {

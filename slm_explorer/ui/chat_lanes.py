@@ -17,7 +17,7 @@ from slm_explorer.ui.chat_state import Chat, Shelf, Workspace, fresh_workspace
 from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS
 from slm_explorer.ui.lane_settings import FIELDS, chips, of_scope
-from slm_explorer.ui.models import ModelList, default_lanes, for_what
+from slm_explorer.ui.models import ModelList, default_lanes, for_what, uses_of
 from slm_explorer.ui.runs import Runs
 from slm_explorer.ui.uses import USES
 
@@ -44,7 +44,30 @@ class Lanes:
             for slot in chat.slots()
         ]
         return board_view(
-            chat.conversation, lanes, known, use=chat.use, running=running, notice=notice
+            chat.conversation,
+            lanes,
+            known,
+            use=chat.use,
+            running=running,
+            notice=notice,
+            missing="" if lanes else self._missing(chat.use),
+        )
+
+    def _missing(self, use: Task) -> str:
+        if self.models.choices(use):
+            return "There is no lane: add one to ask something."
+        nothing = "No model on this machine can do this yet."
+        able = [
+            card
+            for card in self.services.catalog.cards
+            if card.parameters and card.hub_id and use in uses_of(card)
+        ]
+        if not able:
+            return nothing
+        card = min(able, key=lambda each: each.parameters or 0)
+        return (
+            f"{nothing} The smallest of the catalog that can is {card.name} "
+            f"({card.parameters:,} parameters): slm-explorer download {card.id}"
         )
 
     def lanes(self, chat: Chat) -> tuple[Any, ...]:

@@ -107,6 +107,10 @@ def _choice(model: LocalModel, card: Card | None) -> tuple[Choice, int]:
     return Choice(model.id, model.name, said, uses), parameters or 0
 
 
+def uses_of(card: Card) -> tuple[Task, ...]:
+    return _uses(card.architecture_kind, card.transformers_class)
+
+
 def _uses(kind: str | None, name: str | None) -> tuple[Task, ...]:
     if kind == "encoder-decoder":
         return ("text-to-text",)
