@@ -9,6 +9,7 @@ from pathlib import Path
 
 from slm_explorer.catalog.cards import Architecture, Card
 from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
+from slm_explorer.catalog.checks import card_problem
 from slm_explorer.catalog.reading import read_object
 from slm_explorer.catalog.schema import build
 from slm_explorer.catalog.search import Facets, search
@@ -88,7 +89,11 @@ def _card(entry: object, texts: list[object], where: str) -> Card:
         if field not in {known.name for known in dataclasses.fields(Card)}:
             raise BadCatalog(f"{where} has a source for {field!r}, which no card has.")
         sources.append({"field": field, "text": texts[index]})
-    return build(Card, {**entry, "sources": sources}, where)
+    card = build(Card, {**entry, "sources": sources}, where)
+    problem = card_problem(card)
+    if problem is not None:
+        raise BadCatalog(f"{where}, {problem}.")
+    return card
 
 
 def _from_shipped_files(card: Card, assets: Path) -> Card:

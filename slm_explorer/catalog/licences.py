@@ -105,7 +105,7 @@ def licence_terms(card: Card) -> LicenceTerms:
     access = _ACCESS[card.gated]
     found = _TABLE.get(card.license_id or "")
     if found is None:
-        named = card.license_id not in (None, "unknown", "other")
+        named = card.license_id not in (None, "unknown")
         no_model = card.model_type is None and not card.shipped
         says = _UNLISTED if named else _NO_MODEL if no_model else _UNKNOWN
         return LicenceTerms(card.license_id, "unknown", says, card.gated, access, "the card")

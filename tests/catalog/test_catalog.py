@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -160,6 +161,79 @@ def test_a_broken_catalog_names_the_place(
     (tmp_path / "catalog.json").write_text(json.dumps(values))
     with pytest.raises(BadCatalog, match=says):
         Catalog.load(tmp_path)
+
+
+ARCHITECTURE: dict[str, object] = {
+    "num_layers": 2, "hidden_size": 64, "embedding_size": 64, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 16, "intermediate_size": 128, "vocab_size": 1000,
+    "max_position_embeddings": 512, "context_length": 512, "activation": "silu",
+    "norm": "RMSNorm", "norm_placement": "pre", "positional": "RoPE", "gated_mlp": True,
+    "tied_embeddings": True,
+}  # fmt: skip
+ABSURD: list[tuple[dict[str, object], str]] = [
+    ({"num_attention_heads": -4}, "'num_attention_heads' is -4"),
+    ({"num_layers": 10**12}, "'num_layers' is 1,000,000,000,000"),
+    ({"num_key_value_heads": 3}, "3, which does not divide 4 heads"),
+    ({"hidden_size": 0}, "'hidden_size' is 0"),
+    ({"vocab_size": 10**30}, "'vocab_size'"),
+    ({"rope_theta": -1.0}, "'rope_theta' is -1.0"),
+    ({"kv_layers": 3}, "'kv_layers' is 3 of 2"),
+    ({"layers": [{"kind": "conv", "layers": 5}]}, "'layers' do not add up to 2"),
+    (
+        {"layers": [{"kind": "conv", "layers": 2}], "layer_order": ["conv", "attention"]},
+        "'layer_order' has other kinds",
+    ),
+    ({"axial_shape": [4]}, "differ in length"),
+    ({"num_heads": 4}, "unknown key: 'num_heads'"),
+    ({"head_dim": 16.5}, "'head_dim'.*whole number"),
+]
+
+
+@pytest.mark.parametrize(("numbers", "says"), ABSURD, ids=[says for _, says in ABSURD])
+def test_absurd_numbers_are_refused_by_file_card_and_key(
+    tmp_path: Path, numbers: dict[str, object], says: str
+) -> None:
+    load(tmp_path, minimal_card(architecture=ARCHITECTURE))
+    with pytest.raises(BadCatalog, match=rf"catalog\.json, card 1 \(a\).*{says}"):
+        load(tmp_path, minimal_card(architecture={**ARCHITECTURE, **numbers}))
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"release": "soon"}, "'release'"),
+        ({"parameters": -1}, "'parameters' is -1"),
+        ({"parameters": 10, "parameters_embedding": 11}, "'parameters_embedding' is more"),
+    ],
+)
+def test_absurd_facts_are_refused(tmp_path: Path, fields: dict[str, object], says: str) -> None:
+    with pytest.raises(BadCatalog, match=says):
+        load(tmp_path, minimal_card(**fields))
+
+
+def test_html_in_a_name_stays_text(tmp_path: Path) -> None:
+    name = "<img src=x onerror=alert(1)>"
+    card = load(tmp_path, minimal_card(name=name)).get("a")
+    assert card.name == name
+
+
+def test_every_field_has_a_source(catalog: Catalog) -> None:
+    missing = [
+        (card.id, field.name)
+        for card in catalog.cards
+        for field in dataclasses.fields(card)
+        if field.name not in ("id", "sources", "notes", "benchmarks")
+        and not card.shipped
+        and getattr(card, field.name) not in (None, (), False, "no")
+        and card.source(field.name) is None
+    ]
+    assert missing == []
+
+
+def test_every_benchmark_has_a_source(catalog: Catalog) -> None:
+    marks = [mark for card in catalog.cards for mark in card.benchmarks]
+    assert len(marks) > 40
+    assert all(mark.source.strip() for mark in marks)
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000])
