@@ -1,4 +1,4 @@
-"""A card made from a repository's config.json, and configs that no model can have.
+"""A card made from a repository's config.json.
 
 What a config does not say (where norms stand, whether the MLP is gated) is common to a model
 type, so it is taken from the catalog's card of the same type where there is one.
@@ -6,53 +6,49 @@ type, so it is taken from the catalog's card of the same type where there is one
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from slm_explorer.catalog.cards import Architecture, ArchitectureKind, Card, LayerCount, Source
+from slm_explorer.catalog.cards import (
+    DTYPE_BYTES,
+    Architecture,
+    ArchitectureKind,
+    Card,
+    LayerCount,
+    Source,
+)
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import architecture_kind
+from slm_explorer.hub.config_check import (
+    DECODER_LAYERS,
+    EMBEDDING,
+    HEAD_DIM,
+    HEADS,
+    HIDDEN,
+    KV_HEADS,
+    LAYERS,
+    PLAIN,
+    POSITIONS,
+    VOCAB,
+    WIDTH,
+    Config,
+    first_class,
+    number,
+    text_part,
+)
 from slm_explorer.hub.values import Gate
 
-Config = Mapping[str, object]
-
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "encoder_layers")
-_DECODER_LAYERS = ("num_decoder_layers", "decoder_layers")
-_HIDDEN = ("hidden_size", "n_embd", "d_model", "dim")
-_EMBEDDING = ("embedding_size", "word_embed_proj_dim")
-_HEADS = ("num_attention_heads", "n_head", "num_heads", "n_heads", "encoder_attention_heads")
-_KV_HEADS = ("num_key_value_heads", "num_kv_heads")
-_HEAD_DIM = ("head_dim", "d_kv", "attention_head_size")
-_WIDTH = ("intermediate_size", "ffn_dim", "n_inner", "d_ff", "hidden_dim", "encoder_ffn_dim")
-_VOCAB = ("vocab_size",)
-_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "n_ctx")
-# Far above the largest models known, so that only nonsense is beyond them.
-_LIMITS: tuple[tuple[tuple[str, ...], int], ...] = (
-    (_LAYERS, 2_000),
-    (_DECODER_LAYERS, 2_000),
-    (_HIDDEN, 200_000),
-    (_EMBEDDING, 200_000),
-    (_HEADS, 2_000),
-    (_KV_HEADS, 2_000),
-    (_HEAD_DIM, 20_000),
-    (_WIDTH, 2_000_000),
-    (_VOCAB, 10_000_000),
-    (_POSITIONS, 1_000_000_000),
-)
 _CACHING_LAYERS = ("attention", "full_attention", "sliding_attention")
 _HEADS_OF_ENCODERS = ("ForMaskedLM", "ForSequenceClassification", "ForQuestionAnswering")
-_PLAIN = re.compile(r"[A-Za-z0-9_.-]{1,100}")
 _DTYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 _NOT_STATED = "not stated in its config"
 
 
 @dataclass(frozen=True)
 class RepositoryFacts:
-    """What the Hub itself says of a repository; `parameters` by safetensors dtype. `supported`
-    is whether the installed transformers builds it.
+    """What the Hub itself says of a repository; `parameters` by safetensors dtype, empty where
+    it has not counted. `supported` is whether the installed transformers builds it.
     """
 
     hub_id: str
@@ -60,44 +56,11 @@ class RepositoryFacts:
     license: str | None
     gated: Gate
     parameters: Mapping[str, int]
+    weights_bytes: int
     formats: tuple[str, ...]
     chat_template: bool
     pipeline_tag: str | None
     supported: bool
-
-
-def parse_config(text: str) -> Config | None:
-    """The config as an object; None where the text is no JSON object."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return values if isinstance(values, dict) else None
-
-
-def config_problem(config: Config) -> str | None:
-    """What is impossible about a config, as the end of a sentence; None where nothing is."""
-    kind = config.get("model_type")
-    if not isinstance(kind, str) or not _PLAIN.fullmatch(kind):
-        return "names no model_type, so it is no transformers model"
-    text = text_part(config)
-    for names, limit in _LIMITS:
-        for name in names:
-            value = text.get(name)
-            if isinstance(value, bool | float) or (
-                isinstance(value, int) and not 1 <= value <= limit
-            ):
-                shown = f"{value:,}" if isinstance(value, int) and abs(value) < 10**18 else "absurd"
-                return f"says that {name} is {shown}, which no model has"
-    hidden, heads = _number(text, _HIDDEN), _number(text, _HEADS)
-    if hidden and heads and hidden % heads and _number(text, _HEAD_DIM) is None:
-        return (
-            f"says that {hidden:,} hidden values are shared by {heads:,} heads, which divides not"
-        )
-    kv_heads = _number(text, _KV_HEADS)
-    if heads and kv_heads and heads % kv_heads:
-        return f"says that {heads:,} heads share {kv_heads:,} KV heads, which divides not"
-    return None
 
 
 def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card | None:
@@ -110,9 +73,14 @@ def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card 
     a = _architecture(config, kin.architecture if kin else None)
     owner, _, name = facts.hub_id.rpartition("/")
     origin = f"config.json at commit {facts.commit[:7]}"
-    counted = sum(facts.parameters.values()) or None
     stored = max(facts.parameters, key=lambda key: facts.parameters[key], default=None)
-    named = config.get("dtype") or config.get("torch_dtype")
+    named = text_part(config).get("dtype") or config.get("dtype") or config.get("torch_dtype")
+    dtype = _DTYPES.get(stored) if stored else named if isinstance(named, str) else None
+    counted = sum(facts.parameters.values())
+    counting = "the Hub's count from the safetensors headers"
+    if not counted and dtype in DTYPE_BYTES:
+        counted = facts.weights_bytes // DTYPE_BYTES[dtype]
+        counting = "the size of its weight files, headers included, over the bytes of a number"
     return Card(
         id=facts.hub_id,
         name=name,
@@ -129,29 +97,17 @@ def make_card(config: Config, facts: RepositoryFacts, catalog: Catalog) -> Card 
         supported_by_transformers=facts.supported,
         architecture=a,
         attention=_attention(a) if a and kind != "encoder" else None,
-        parameters=counted,
+        parameters=counted or None,
         parameters_embedding=a.vocab_size * a.embedding_size if a else None,
-        native_dtype=_DTYPES.get(stored) if stored else named if isinstance(named, str) else None,
+        native_dtype=dtype if dtype in DTYPE_BYTES else None,
         weights_format=facts.formats,
         chat_template=facts.chat_template,
         tasks=(facts.pipeline_tag,) if facts.pipeline_tag else (),
         sources=(
             Source("architecture", origin),
-            Source("parameters", "the Hub's count from the safetensors headers"),
+            Source("parameters", counting),
         ),
     )
-
-
-def text_part(config: Config) -> Config:
-    """Models that also see or hear keep the decoder's numbers in a config of its own."""
-    nested = config.get("text_config")
-    return nested if isinstance(nested, Mapping) else config
-
-
-def first_class(config: Config) -> str | None:
-    names = config.get("architectures")
-    first = names[0] if isinstance(names, list) and names else None
-    return first if isinstance(first, str) and _PLAIN.fullmatch(first) else None
 
 
 def _auto_class(kind: ArchitectureKind, name: str) -> str:
@@ -171,8 +127,8 @@ def _kin(catalog: Catalog, model_type: str) -> Card | None:
 def _architecture(config: Config, kin: Architecture | None) -> Architecture | None:
     """None where a number is missing that everything else needs."""
     text = text_part(config)
-    layers, hidden, heads = (_number(text, names) for names in (_LAYERS, _HIDDEN, _HEADS))
-    vocab, positions = _number(text, _VOCAB), _number(text, _POSITIONS)
+    layers, hidden, heads = (number(text, names) for names in (LAYERS, HIDDEN, HEADS))
+    vocab, positions = number(text, VOCAB), number(text, POSITIONS)
     if positions is None and kin is not None and "relative" in kin.positional:
         positions = kin.max_position_embeddings
     if not (layers and hidden and heads and vocab and positions):
@@ -189,12 +145,12 @@ def _architecture(config: Config, kin: Architecture | None) -> Architecture | No
     return Architecture(
         num_layers=layers,
         hidden_size=hidden,
-        embedding_size=_number(text, _EMBEDDING) or hidden,
+        embedding_size=number(text, EMBEDDING) or hidden,
         num_attention_heads=heads,
         num_key_value_heads=_kv_heads(text, heads),
-        head_dim=_number(text, _HEAD_DIM) or hidden // heads,
+        head_dim=number(text, HEAD_DIM) or hidden // heads,
         # Where a config has no MLP width, it is the usual one of GPTs.
-        intermediate_size=_number(text, _WIDTH) or 4 * hidden,
+        intermediate_size=number(text, WIDTH) or 4 * hidden,
         vocab_size=vocab,
         max_position_embeddings=positions,
         context_length=positions,
@@ -208,19 +164,27 @@ def _architecture(config: Config, kin: Architecture | None) -> Architecture | No
         qkv_bias=bias if isinstance(bias, bool) else kin.qkv_bias if kin else False,
         qk_norm=kin.qk_norm if kin else False,
         parallel_residual=kin.parallel_residual if kin else False,
-        num_decoder_layers=_number(text, _DECODER_LAYERS)
+        num_decoder_layers=number(text, DECODER_LAYERS)
         or (layers if config.get("is_encoder_decoder") is True else None),
         rope_theta=_rope_theta(text),
         sliding_window=window,
         layers=tuple(LayerCount(*item) for item in counts.items()) if len(counts) > 1 else (),
+        layer_order=tuple(kinds) if len(counts) > 1 else (),
         kv_layers=sum(counts[kind] for kind in _CACHING_LAYERS) if kinds else None,
+        layer_groups=number(text, ("num_hidden_groups",)),
+        mlps_per_layer=number(text, ("num_feedforward_networks",)) or 1,
+        bottleneck_size=number(text, ("intra_bottleneck_size",)),
+        linear_key_heads=number(text, ("linear_num_key_heads",)),
+        linear_value_heads=number(text, ("linear_num_value_heads",)),
+        linear_head_dim=number(text, ("linear_key_head_dim",)),
+        conv_kernel=number(text, ("conv_L_cache", "linear_conv_kernel_dim")),
     )
 
 
 def _activation(text: Config) -> str:
     for name in ("hidden_act", "hidden_activation", "activation_function", "feed_forward_proj"):
         value = text.get(name)
-        if isinstance(value, str) and _PLAIN.fullmatch(value):
+        if isinstance(value, str) and PLAIN.fullmatch(value):
             return value
     return _NOT_STATED
 
@@ -234,15 +198,10 @@ def _rope_theta(text: Config) -> float | None:
 def _kv_heads(text: Config, heads: int) -> int:
     if text.get("multi_query") is True and text.get("new_decoder_architecture") is not True:
         return 1
-    return _number(text, _KV_HEADS) or heads
+    return number(text, KV_HEADS) or heads
 
 
 def _attention(a: Architecture) -> str:
     query, kv = a.num_attention_heads, a.num_key_value_heads
     name = "MHA" if query == kv else "MQA" if kv == 1 else "GQA"
     return f"{name} ({query}/{kv})"
-
-
-def _number(config: Config, names: tuple[str, ...]) -> int | None:
-    """The first of `names` that is one number; lists differ by layer and are left unknown."""
-    return next((value for name in names if type(value := config.get(name)) is int), None)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from slm_explorer.catalog.catalog import Catalog
@@ -85,14 +87,12 @@ def delete_cached(hub_id: str, cache: Path) -> int:
 
     repository = repository_folder(hub_id, cache)
     before = sum(file.stat().st_size for file in _stored(repository))
-    commits = [
-        revision.commit_hash
-        for found in scan_cache_dir(cache).repos
-        if found.repo_id == hub_id and found.repo_type == "model"
-        for revision in found.revisions
-    ]
+    info = scan_cache_dir(cache)
+    ours = [repo for repo in info.repos if repo.repo_path.name == repository.name]
+    commits = [revision.commit_hash for repo in ours for revision in repo.revisions]
     if commits:
-        scan_cache_dir(cache).delete_revisions(*commits).execute()
+        # Among this repository's only: copies of a repository have the same commits.
+        replace(info, repos=frozenset(ours)).delete_revisions(*commits).execute()
     if repository.is_dir():
         # Without any revision, or with what the library takes for damaged, it deletes nothing.
         shutil.rmtree(repository, ignore_errors=True)
@@ -118,8 +118,14 @@ def _last_used(files: list[Path]) -> float | None:
 
 
 def _problem(folder: Path) -> str | None:
+    times = [(path, path.stat()) for path in folder.iterdir() if path.is_file()]
     try:
         inspect_checkpoint(folder)
     except SlmError as error:
         return str(error)
+    finally:
+        # Looking is no use of a model: the file system would record it as one.
+        for path, stat in times:
+            with suppress(OSError):
+                os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
     return None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 from slm_explorer.catalog.checkpoint import architecture_kind
-from slm_explorer.hub.config_card import Config, config_problem, first_class
+from slm_explorer.hub.config_check import Config, config_problem, first_class
 from slm_explorer.hub.library import Library
 from slm_explorer.hub.values import HubFile
 from slm_explorer.units import format_bytes

@@ -11,12 +11,8 @@ from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import hub_cache_folder, repository_folder
 from slm_explorer.errors import HubError, InvalidRequest, UnknownModel, UnsupportedModel
-from slm_explorer.hub.config_card import (
-    RepositoryFacts,
-    config_problem,
-    make_card,
-    parse_config,
-)
+from slm_explorer.hub.config_card import RepositoryFacts, make_card
+from slm_explorer.hub.config_check import config_problem, parse_config
 from slm_explorer.hub.downloads import Downloads
 from slm_explorer.hub.errand import Errand, check_online, wait_for
 from slm_explorer.hub.library import Library, read_library
@@ -161,6 +157,7 @@ class HubService:
             told["license"],
             told["gated"],
             told["parameters"],
+            sum(f.size or 0 for f in files if f.needed and f.name.endswith(".safetensors")),
             formats,
             told["chat_template"],
             told["pipeline_tag"],

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.errors import InvalidRequest, Offline
-from slm_explorer.hub.config_card import RepositoryFacts, config_problem, make_card, parse_config
+from slm_explorer.hub.config_card import RepositoryFacts, make_card
+from slm_explorer.hub.config_check import config_problem, parse_config
 from slm_explorer.hub.library import read_library
 from slm_explorer.hub.plan import find_problem, needed_names, weight_formats
 from slm_explorer.hub.values import HubFile
@@ -97,12 +101,12 @@ def test_only_what_is_needed_is_downloaded(present: str, needed: str) -> None:
     assert needed_names(present.split()) == set(needed.split())
 
 
-def problem_of(*names: str, access: bool | None = True, **config: object) -> str:
+def problem_of(*names: str, **config: object) -> str:
     files = tuple(HubFile(name, 10, "a" * 40, None, name in needed_names(names)) for name in names)
     merged = LLAMA | config
     found = find_problem(
         "a/b",
-        access=access,
+        access=True,
         files=files,
         formats=weight_formats(names),
         config_text=json.dumps(merged) if "config.json" in names else None,
@@ -204,12 +208,17 @@ def test_a_catalog_cards_own_config_makes_the_same_architecture(catalog: Catalog
         license="apache-2.0",
         gated="no",
         parameters={"BF16": 134_515_008},
+        weights_bytes=269_060_552,
         formats=("safetensors",),
         chat_template=True,
         pipeline_tag="text-generation",
         supported=True,
     )
     made = make_card(config, facts, catalog)
+    uncounted = make_card(config | {"dtype": "bfloat16"}, replace(facts, parameters={}), catalog)
+    assert uncounted is not None
+    assert uncounted.parameters == 269_060_552 // 2
+    assert uncounted.sources[1].text.startswith("the size of its weight files")
     assert made is not None
     assert card.architecture is not None
     assert made.architecture is not None
@@ -220,3 +229,12 @@ def test_a_catalog_cards_own_config_makes_the_same_architecture(catalog: Catalog
         assert getattr(made.architecture, name) == getattr(card.architecture, name), name
     assert (made.parameters, made.native_dtype) == (card.parameters, "bfloat16")
     assert (made.architecture_kind, made.auto_class) == ("decoder", "AutoModelForCausalLM")
+
+
+def test_the_services_bring_no_http_library_until_they_are_asked() -> None:
+    code = (
+        "import sys, slm_explorer.services, slm_explorer.cli;"
+        "print(sorted({'huggingface_hub', 'httpx2'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
