@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,11 +74,14 @@ def write_slow_model(cache: Path) -> None:
 
 
 @contextmanager
-def site(folder: Path) -> Iterator[Site]:
-    """Serve from `folder`; everything has ended afterwards."""
+def site(folder: Path, *writers: Callable[[Path], None]) -> Iterator[Site]:
+    """Serve from `folder`; everything has ended afterwards. `writers` put more models into the
+    Hub cache.
+    """
     before = os.environ.get("HF_HUB_CACHE")
     os.environ["HF_HUB_CACHE"] = str(folder / "hub")
-    write_slow_model(folder / "hub")
+    for write in (write_slow_model, *writers):
+        write(folder / "hub")
     settings = replace(Settings.from_env({}), home=folder / "home", port=free_port())
     services = build_services(settings)
     try:

@@ -122,7 +122,8 @@ def _note(answer: Answer, turn: Turn, slot: int) -> str:
         case "writing":
             return f"{answer.tokens:,} tokens"
         case "stopped":
-            return "stopped before the first token"
+            writes = isinstance(turn.prompt, str)
+            return f"stopped before the {'first token' if writes else 'result'}"
         case "done":
             if isinstance(answer.stats, GenerationStats):
                 return _FINISHED.get(answer.stats.finish_reason, "")
