@@ -21,7 +21,15 @@ from slm_explorer.units import format_bytes
 
 # The columns of a table for people, in order; JSON always has every key.
 COLUMNS: dict[str, tuple[str, ...]] = {
-    "models": ("id", "architecture_kind", "parameters", "license", "context_length", "fit"),
+    "models": (
+        "id",
+        "architecture_kind",
+        "parameters",
+        "license",
+        "commercial",
+        "context_length",
+        "fit",
+    ),
     "bench": (
         "model",
         "recipe",

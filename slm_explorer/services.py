@@ -14,9 +14,10 @@ from slm_explorer.bench import BenchPlan, run_bench
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
-from slm_explorer.catalog.fit import card_row, estimate_footprint
+from slm_explorer.catalog.fit import card_row, estimate_footprint, fit
 from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder
+from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
@@ -55,9 +56,14 @@ class Services:
     threads: int
     budget: Callable[[], int]
 
-    def model_rows(self, search: str = "") -> list[dict[str, object]]:
+    def model_rows(self, search: str = "", facets: Facets | None = None) -> list[dict[str, object]]:
         """The catalog's rows, each with its fit for this machine's true limit."""
-        return [card_row(card, self.memory_limit) for card in self.catalog.search(search)]
+        cards = self.catalog.search(search, facets)
+        return [card_row(card, self.memory_limit) | facets_row(card) for card in cards]
+
+    def fits_here(self, card: Card) -> bool:
+        """Does the card's model fit this machine's true limit, if only just?"""
+        return fit(card, self.memory_limit).verdict in ("fits", "tight")
 
     def bench(
         self,

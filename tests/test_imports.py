@@ -23,7 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "runtime.child": {"runtime", "engines", "compression"} | BASE,
     "engines": {"engines", "compression"} | BASE,
     "ui": {"ui", "catalog", "hub", "meters", "runtime"} | SERVICES | BASE,
-    "cli": {"cli", "ui", "printing"} | SERVICES | BASE,
+    "cli": {"cli", "ui", "catalog", "printing"} | SERVICES | BASE,
     "__main__": {"cli"},
     "printing": SERVICES | BASE,
 } | {name: SERVICES | {"catalog", "hub", "meters", "runtime", "store"} | BASE for name in SERVICES}

@@ -103,6 +103,21 @@ def facet_values(cards: Sequence[Card]) -> dict[str, tuple[FacetValue, ...]]:
     }
 
 
+def facets_row(card: Card) -> dict[str, object]:
+    """What the facets go by, as plain values for a row of `models --json`; None for unknown."""
+    terms = licence_terms(card)
+    return {
+        "commercial": terms.commercial_use,
+        "licence_conditions": terms.conditions,
+        "access": terms.access,
+        "attention_traits": list(attention_traits(card.architecture)),
+        "size": size_band(card),
+        "year": release_year(card),
+        "tasks": list(card.tasks),
+        "unverified": list(card.unverified),
+    }
+
+
 def size_band(card: Card) -> SizeBand | None:
     """The band that the card's parameter count falls in; None where it is unknown."""
     if card.parameters is None:

@@ -60,19 +60,6 @@ def serve(
 
 
 @app.command()
-def models(
-    search: Annotated[str, typer.Argument(help="Words that must all match.")] = "",
-    home: Home = None,
-    memory_budget: Budget = None,
-    threads: Threads = None,
-    json_lines: Json = False,
-) -> None:
-    """List the catalog, and whether each model fits this machine."""
-    with open_services(home, memory_budget, threads) as services:
-        Printer(json_lines).table(services.model_rows(search), "models")
-
-
-@app.command()
 def chat(
     models: Models,
     prompt: Annotated[str, typer.Option(help="What to say, or with --raw to complete.")],
