@@ -48,9 +48,7 @@ def test_only_what_fits(cli: Cli) -> None:
     [
         (("--kind", "decodr"), "no kind 'decodr'; there is decoder"),
         (("--family", "qwen33"), "Qwen3"),
-        (("--task", "poetry"), "no task 'poetry'"),
         (("--max-parameters", "big"), "500M or 3B"),
-        (("--max-parameters", "-3B"), "500M or 3B"),
     ],
 )
 def test_an_unknown_value_is_a_wrong_call_with_a_hint(
