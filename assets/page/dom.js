@@ -3,7 +3,7 @@
 // whatever a model, a card or a visitor writes, none of it is ever parsed as HTML or script.
 // (Gradio's own templates would evaluate a `${...}` that a model writes.)
 
-const SVG = new Set(["svg", "polyline", "polygon", "line", "rect"]);
+const SVG = new Set(["svg", "polyline", "polygon", "line", "rect", "circle", "text", "title"]);
 
 export const h = (tag, props, ...children) => ({
   tag,

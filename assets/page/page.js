@@ -3,12 +3,12 @@
 
 import { h, patch } from "./dom.js";
 import { board } from "./board.js";
-import { card, catalog } from "./catalog.js";
+import { catalogViews } from "./catalog.js";
 import { meters } from "./meters.js";
 import { code, mask, uses } from "./playground.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { board, card, catalog, code, meters, strip, uses };
+const VIEWS = { board, code, meters, strip, uses, ...catalogViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 

@@ -1,23 +1,27 @@
-"""What the catalog tab shows, as plain values for assets/page/catalog.js."""
+"""A model's card as plain values, for assets/page/catalog_card.js."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
-from slm_explorer.catalog.cards import Architecture, Card
-from slm_explorer.catalog.fit import card_row
+from slm_explorer.catalog.cards import Architecture, Card, is_verified
+from slm_explorer.catalog.claims import Claim
+from slm_explorer.catalog.licences import licence_terms
+from slm_explorer.catalog.taxonomy import Method
+from slm_explorer.ui.catalog_rows import COMMERCIAL_USE
+from slm_explorer.ui.catalog_shape import components_view, shape_view
 
-_LIGHTS = {"fits": "good", "tight": "warn", "too big": "bad", "n/a": "none"}
-_ORDER = {"fits": 0, "tight": 1, "too big": 2}
-
-# Fields that the card's head, or another fact, already shows.
-_APART = {"id", "name", "notes", "sources", "architecture", "shipped", "benchmarks", "paper"}
+# Fields that another part of the card shows.
+_APART = {
+    "id", "name", "notes", "sources", "architecture", "shipped", "benchmarks", "paper",
+    "gated", "commercial_use", "license_id", "use_cases", "strengths",
+}  # fmt: skip
 _LABELS = {
     "hub_id": "Hub id",
     "other_hub_ids": "Other Hub ids",
     "architecture_kind": "Kind",
     "license": "Licence",
-    "license_id": "Licence id",
     "parameters_with_head": "Parameters with head",
     "parameters_text": "Parameters, text only",
     "parameters_embedding": "Parameters in embeddings",
@@ -26,48 +30,72 @@ _LABELS = {
 }
 
 
-def row_view(card: Card, limit_bytes: int, runs: bool) -> dict[str, object]:
-    """One row of the table; numbers as numbers, for sorting, beside their text."""
-    row = card_row(card, limit_bytes)
-    fit = str(row["fit"])
-    searched = (
-        card.id, card.name, card.hub_id, card.family, card.organisation, card.license,
-        card.architecture_kind, card.model_type, card.attention, card.compression_technique,
-        "shipped" if card.shipped else None, *card.tasks, *card.use_cases, *card.strengths,
-    )  # fmt: skip
+def card_view(card: Card, reason: str | None) -> dict[str, object]:
+    """The card's head; `reason` says why the model cannot run now, None where it can."""
     return {
         "id": card.id,
         "name": card.name,
-        "family": card.family,
         "kind": card.architecture_kind,
-        "parameters": card.parameters,
-        "parameters_text": _count(card.parameters),
-        "license": card.license,
-        "context": card.context_length,
-        "context_text": "n/a" if card.context_length is None else f"{card.context_length:,}",
-        "attention": card.attention,
-        "fit": fit,
-        "fit_order": _ORDER.get(fit),
-        "fit_title": row["fit_reason"],
-        "light": _LIGHTS[fit],
-        "fits": fit in ("fits", "tight"),
+        "organisation": card.organisation,
         "shipped": card.shipped,
-        "runs": runs,
-        "text": " ".join(part for part in searched if part).lower(),
+        "reason": reason,
+        "notes": card.notes or "",
     }
 
 
-def card_view(card: Card, limit_bytes: int, reason: str | None) -> dict[str, object]:
-    """One card: its facts, each with its source; `reason` says why it cannot run now."""
-    row = card_row(card, limit_bytes)
+def details_view(
+    card: Card, claims: Sequence[Claim], methods: Sequence[Method], code: dict[str, object] | None
+) -> dict[str, object]:
+    """Everything below the card's head: licence, blocks, components, corrections, facts. `claims`
+    concern the model, by `methods` it is small, `code` runs it.
+    """
+    terms = licence_terms(card)
     return {
         "id": card.id,
-        "name": card.name,
-        "reason": reason,
-        "fit": f"{row['fit']}: {row['fit_reason']}".replace("n/a: n/a:", "n/a:"),
-        "light": _LIGHTS[str(row["fit"])],
-        "notes": card.notes or "",
+        "licence": {
+            "name": card.license or "No licence stated",
+            "use": COMMERCIAL_USE[terms.commercial_use],
+            "light": {"yes": "good", "conditions": "warn", "no": "bad"}.get(
+                terms.commercial_use, "none"
+            ),
+            "conditions": terms.conditions,
+            "access": terms.access or "",
+            "source": terms.source,
+            "verified": terms.verified,
+        },
+        "use_cases": _list(card, "use_cases", card.use_cases),
+        "strengths": _list(card, "strengths", card.strengths),
+        "shape": shape_view(card),
+        "components": components_view(card),
+        "methods": [{"id": method.id, "name": method.name} for method in methods],
+        "claims": [claim_view(claim) for claim in claims],
+        "code": code,
         "facts": _facts(card),
+        "numbers": _numbers(card),
+        "marks": _marks(card),
+    }
+
+
+def claim_view(claim: Claim) -> dict[str, object]:
+    return {
+        "id": claim.id,
+        "topic": claim.topic,
+        "claim": claim.claim,
+        "fact": claim.fact,
+        "source": claim.source,
+        "verified": claim.verified,
+        "cards": list(claim.cards),
+    }
+
+
+def _list(card: Card, field: str, items: tuple[str, ...]) -> dict[str, object] | None:
+    if not items:
+        return None
+    source = card.source(field)
+    return {
+        "items": list(items),
+        "source": source.text if source else "",
+        "verified": source.verified if source else True,
     }
 
 
@@ -78,31 +106,40 @@ def _facts(card: Card) -> list[dict[str, object]]:
         if field.name in _APART or value is None or value == ():
             continue
         facts.append(_fact(card, field.name, _label(field.name), _words(value)))
-    if card.architecture is not None:
-        for field in fields(Architecture):
-            value = getattr(card.architecture, field.name)
-            if value is None or value == () or field.name == "layers":
-                continue
-            facts.append(_fact(card, "architecture", _label(field.name), _words(value)))
-        if card.architecture.layers:
-            kinds = ", ".join(f"{part.layers} {part.kind}" for part in card.architecture.layers)
-            facts.append(_fact(card, "architecture", "Layers by kind", kinds))
     if card.paper is not None:
         year = f" ({card.paper.year})" if card.paper.year else ""
         address = f" {card.paper.url}" if card.paper.url else ""
         facts.append(_fact(card, "paper", "Paper", f"{card.paper.title}{year}{address}"))
-    for mark in card.benchmarks:
-        setting = f" ({mark.setting})" if mark.setting else ""
-        known = "from memory" not in mark.source and "unverified" not in mark.source
-        facts.append(
-            {
-                "label": mark.name,
-                "text": f"{mark.value}{setting}, as published",
-                "source": mark.source,
-                "verified": known,
-            }
-        )
     return facts
+
+
+def _numbers(card: Card) -> list[dict[str, object]]:
+    """The architecture's numbers, all from one source."""
+    if card.architecture is None:
+        return []
+    found = []
+    for field in fields(Architecture):
+        value = getattr(card.architecture, field.name)
+        if value is None or value == () or field.name in ("layers", "layer_order"):
+            continue
+        found.append(_fact(card, "architecture", _label(field.name), _words(value)))
+    if card.architecture.layers:
+        kinds = ", ".join(f"{part.layers} {part.kind}" for part in card.architecture.layers)
+        found.append(_fact(card, "architecture", "Layers by kind", kinds))
+    return found
+
+
+def _marks(card: Card) -> list[dict[str, object]]:
+    """Published figures, each with its own source."""
+    return [
+        {
+            "label": mark.name,
+            "text": mark.value + (f" ({mark.setting})" if mark.setting else ""),
+            "source": mark.source,
+            "verified": is_verified(mark.source),
+        }
+        for mark in card.benchmarks
+    ]
 
 
 def _fact(card: Card, field: str, label: str, text: str) -> dict[str, object]:
@@ -127,12 +164,3 @@ def _words(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value))
     return str(value)
-
-
-def _count(number: int | None) -> str:
-    if number is None:
-        return "n/a"
-    for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)

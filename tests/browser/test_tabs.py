@@ -1,60 +1,17 @@
-"""The catalog, the meters, and how all of it looks at two widths in light and dark."""
+"""The meters, and how all of it looks at two widths in light and dark."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Request, expect
 
 from tests.browser.chat_page import answers, keep_lanes, open_tab, send, set_max_tokens, wait_idle
 from tests.browser.conftest import Scheme, Visit
-from tests.serving import SLOW_NAME, Site
+from tests.serving import Site
 
 pytestmark = pytest.mark.browser
-
-
-def rows(page: Page) -> list[str]:
-    return page.locator("#slm-catalog tbody .slm-link").all_text_contents()
-
-
-def test_the_catalog_searches_filters_and_sorts(visit: Visit, served: Site) -> None:
-    page = visit()
-    open_tab(page, "Catalog")
-    expect(page.locator("#slm-catalog tbody tr")).to_have_count(len(served.services.catalog.cards))
-    page.get_by_label("Search the catalog").fill("sprout distilled")
-    expect(page.locator("#slm-catalog tbody tr")).to_have_count(1)
-    page.get_by_label("Search the catalog").fill("")
-    page.get_by_label("Show").select_option("runs")
-    expect(page.locator("#slm-catalog tbody tr")).to_have_count(5)
-    page.get_by_role("button", name="Parameters").click()
-    assert rows(page)[:2] == ["Sprout 300K", "Sprout 300K distilled"]
-    page.get_by_role("button", name="Parameters").click()
-    assert rows(page)[0] == SLOW_NAME
-    expect(page.locator("th[aria-sort=descending]")).to_have_text("Parameters ↓")
-
-
-def test_a_card_shows_its_facts_and_opens_in_chat(visit: Visit) -> None:
-    page = visit()
-    open_tab(page, "Catalog")
-    page.get_by_label("Search the catalog").fill(SLOW_NAME)
-    page.locator("#slm-catalog .slm-link").first.click()
-    card = page.locator("#slm-card")
-    expect(card.locator("h2")).to_have_text(SLOW_NAME)
-    expect(card.get_by_text("from memory, unverified").first).to_be_visible()
-    card.get_by_role("button", name="Open in Chat").click()
-    expect(page.locator("#slm-model-3 input")).to_have_value(SLOW_NAME)
-    expect(page.locator(".slm-about")).to_have_count(4)
-
-
-def test_a_model_that_cannot_run_says_why(visit: Visit) -> None:
-    page = visit()
-    open_tab(page, "Catalog")
-    page.get_by_label("Search the catalog").fill("DistilBERT")
-    page.locator("#slm-catalog .slm-link").first.click()
-    button = page.locator("#slm-card").get_by_role("button", name="Open in Chat")
-    expect(button).to_be_disabled()
-    expect(page.locator("#slm-card p.slm-quiet")).to_contain_text("decoder")
 
 
 def test_meters_show_a_worker_and_unload_it(visit: Visit, served: Site) -> None:
