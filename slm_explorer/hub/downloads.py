@@ -17,6 +17,9 @@ from slm_explorer.hub.errand import Errand
 from slm_explorer.hub.values import DownloadState
 
 AT_ONCE = 2
+MAX_WAITING = 20
+# How many ended ones are remembered.
+_MAX_ENDED = 50
 STALL_S = 10.0
 # Speed is over the last so many seconds: long enough to be calm, short enough to be true.
 _WINDOW_S = 5.0
@@ -141,7 +144,10 @@ class Downloads:
         self._closed = False
 
     def start(self, hub_id: str, revision: str) -> DownloadState:
-        """Queue it, or join the one that runs. Raises InvalidRequest for another revision."""
+        """Queue it, or join the one that runs.
+
+        Raises InvalidRequest for another revision of one that runs, HubError where too many wait.
+        """
         with self._changed:
             if self._closed:
                 raise HubError("The app is shutting down.")
@@ -153,7 +159,12 @@ class Downloads:
                         "or cancel it first."
                     )
                 return state
+            if sum(not each.state().ended for each in self._waiting) >= MAX_WAITING:
+                raise HubError(f"{MAX_WAITING} downloads are waiting already: try again later.")
             self._all.pop(hub_id, None)
+            ended = [name for name, each in self._all.items() if each.state().ended]
+            for name in ended[:-_MAX_ENDED]:
+                del self._all[name]
             download = self._all[hub_id] = Download(hub_id, revision, self._changed)
             self._waiting.append(download)
             self._start_next()

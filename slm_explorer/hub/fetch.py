@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -86,7 +85,8 @@ def fetch(
     for file in files:
         report.file(file.name)
         with WeakFileLock(locks / f"{file.etag}.lock"):
-            if not _is_whole(blobs / file.etag, file.size):
+            there = (blobs / file.etag, snapshot / file.name)
+            if not any(_is_whole(path, file.size) for path in there):
                 download = _Download(hf_hub_url(hub_id, file.name, revision=commit), blobs, file)
                 download.run(_after(done, report.bytes), report)
         done += file.size
@@ -120,8 +120,13 @@ class _Download:
         while self._received() != self._file.size or not self._partial.exists():
             try:
                 self._receive(on_bytes)
-            except (httpx2.TimeoutException, httpx2.NetworkError, httpx2.RemoteProtocolError):
-                pause: float | None = None
+            except (
+                httpx2.TimeoutException,
+                httpx2.NetworkError,
+                httpx2.RemoteProtocolError,
+            ) as error:
+                # Who has waited for a time-out need not wait again.
+                pause = 0 if isinstance(error, httpx2.TimeoutException) else None
                 tries, furthest = self._count(tries, furthest)
                 if tries > _TRIES:
                     raise
@@ -229,16 +234,17 @@ class _Download:
             )
 
 
-def _is_whole(blob: Path, size: int) -> bool:
-    return blob.is_file() and blob.stat().st_size == size
+def _is_whole(path: Path, size: int) -> bool:
+    return path.is_file() and path.stat().st_size == size
 
 
 def _link(blob: Path, name: Path) -> None:
-    """`name` stands for the blob: by a relative link, or by a copy where links are forbidden."""
+    """`name` stands for the blob by a relative link, or becomes it where links are forbidden."""
+    if name.exists():
+        return
     name.parent.mkdir(parents=True, exist_ok=True)
+    name.unlink(missing_ok=True)  # a link that leads nowhere
     try:
         name.symlink_to(os.path.relpath(blob, name.parent))
-    except FileExistsError:
-        return
     except OSError:
-        shutil.copyfile(blob, name)
+        blob.replace(name)

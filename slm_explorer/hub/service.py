@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from slm_explorer.settings import Settings
 
 # A Python process starts in this too, on a machine that is busy with models.
 LOOK_UP_S = 30.0
+# Each is a process of its own, and any visitor may ask.
+LOOK_UPS_AT_ONCE = 4
 
 
 def _free_bytes(folder: Path) -> int:
@@ -64,6 +67,7 @@ class HubService:
         self._free_bytes = free_bytes
         self._cache = hub_cache_folder() if cache is None else cache
         self._deadline_s = deadline_s
+        self._turns = threading.BoundedSemaphore(LOOK_UPS_AT_ONCE)
         self._library: tuple[Library | None] | None = None
         self._downloads = Downloads(self._prepare, _check_whole)
 
@@ -129,10 +133,15 @@ class HubService:
         self, hub_id: str, revision: str, attach: Callable[[Errand], None] | None = None
     ) -> HubModel:
         check_online(self._settings)
-        errand = Errand({"do": "look_up", "hub_id": hub_id, "revision": revision})
-        if attach is not None:
-            attach(errand)
-        told = wait_for(errand, self._deadline_s)
+        if not self._turns.acquire(timeout=self._deadline_s):
+            raise HubError("Too many look-ups are running at once: try again in a moment.")
+        try:
+            errand = Errand({"do": "look_up", "hub_id": hub_id, "revision": revision})
+            if attach is not None:
+                attach(errand)
+            told = wait_for(errand, self._deadline_s)
+        finally:
+            self._turns.release()
         names = [file["name"] for file in told["files"]]
         needed = needed_names(names)
         files = tuple(

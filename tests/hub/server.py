@@ -260,15 +260,18 @@ def trickle(handler: Handler, content: bytes) -> None:
 
 
 def die_at(fraction: float) -> Answer:
-    """Send so much of the file, then hang up."""
+    """Send up to there, counted in the whole file, then hang up."""
 
     def answer(handler: Handler, content: bytes) -> None:
-        part = handler.start_part(content)
-        stop = max(0, int(fraction * len(content)) - (len(content) - len(part)))
-        handler.wfile.write(part[:stop])
+        handler.wfile.write(_up_to(fraction, handler, content))
         handler.close_connection = True
 
     return answer
+
+
+def _up_to(fraction: float, handler: Handler, content: bytes) -> bytes:
+    part = handler.start_part(content)
+    return part[: max(0, int(fraction * len(content)) - (len(content) - len(part)))]
 
 
 def ignore_ranges_and_die_at(fraction: float) -> Answer:
@@ -283,11 +286,10 @@ def ignore_ranges_and_die_at(fraction: float) -> Answer:
 
 
 def hold_at(fraction: float) -> Answer:
-    """Send so much of the file, then nothing, until the other side hangs up."""
+    """Send up to there, then nothing, until the other side hangs up."""
 
     def answer(handler: Handler, content: bytes) -> None:
-        part = handler.start_part(content)
-        handler.wfile.write(part[: int(fraction * len(content))])
+        handler.wfile.write(_up_to(fraction, handler, content))
         handler.wait_until_gone()
 
     return answer
@@ -296,3 +298,7 @@ def hold_at(fraction: float) -> Answer:
 def instead(body: bytes) -> Answer:
     """Send these bytes as if they were the file."""
     return lambda handler, _content: handler.send(200, body)
+
+
+def never_answer(handler: Handler, _content: bytes) -> None:
+    handler.wait_until_gone()

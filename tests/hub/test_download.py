@@ -14,7 +14,7 @@ from huggingface_hub import scan_cache_dir, try_to_load_from_cache
 
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.resolve import resolve
-from slm_explorer.errors import InvalidRequest, UnknownModel
+from slm_explorer.errors import HubError, InvalidRequest, UnknownModel
 from slm_explorer.hub import downloads
 from slm_explorer.hub.service import HubService
 from slm_explorer.hub.values import DownloadState
@@ -27,6 +27,7 @@ from tests.hub.server import (
     hold_at,
     ignore_ranges_and_die_at,
     instead,
+    never_answer,
     status,
     trickle,
 )
@@ -246,13 +247,29 @@ def test_a_stall_says_so_and_ends_by_itself(
     hub: Hub, service: HubService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(downloads, "STALL_S", 0.5)
+    monkeypatch.setenv("HF_HUB_DOWNLOAD_TIMEOUT", "1")
     hub.fault("cdn:.*safetensors", hold_at(0.2))
     service.download(ID)
     stalled = next(state for state in service.follow(ID, 0.05) if state.stalled_s is not None)
     assert stalled.status == "downloading"
     assert "nothing has come for" in stalled.sentence
     assert stalled.seconds_left is None
-    service.cancel(ID)
+    ended = last(service)
+    assert ended.status == "failed"
+    assert "stopped sending: check the connection and download again" in str(ended.error)
+    ranges = {seen.range for seen in hub.asked("safetensors") if seen.cdn}
+    assert ranges == {None, f"bytes={len(WEIGHTS) // 5}-"}
+
+
+@pytest.mark.usefixtures("tiny")
+def test_only_so_many_wait(hub: Hub, service: HubService) -> None:
+    hub.fault("/api/", never_answer)
+    for i in range(downloads.AT_ONCE + downloads.MAX_WAITING):
+        service.download(f"a/model-{i}")
+    with pytest.raises(HubError, match="20 downloads are waiting already: try again later"):
+        service.download("one/more")
+    service.cancel("a/model-9")
+    assert service.download("one/more").status == "queued"
 
 
 @pytest.mark.parametrize(
