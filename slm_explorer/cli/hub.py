@@ -29,7 +29,11 @@ def lookup(
 ) -> None:
     """Show what the Hub says of a model, and whether it can be used here; downloads no weights."""
     with open_services(home, memory_budget, threads) as services:
-        Printer(json_lines).row(services.hub.look_up(model, revision).row())
+        found = services.hub.look_up(model, revision)
+        row = found.row()
+        if not json_lines:
+            row |= {"formats": ", ".join(found.formats), "problem": found.problem or "none"}
+        Printer(json_lines).row(row)
 
 
 @app.command()
@@ -49,7 +53,7 @@ def download(
             said = ""
             for state in services.hub.follow(model, every_s=1.0):
                 line = f"{state.hub_id}: {state.sentence}"
-                if line != said:
+                if line != said and state.error is None:
                     said = line
                     printer.progress(line)
         except KeyboardInterrupt:

@@ -132,7 +132,7 @@ class DownloadState:
         if self.bytes_per_s is not None:
             parts.append(f"{format_bytes(self.bytes_per_s)}/s")
         if self.seconds_left is not None:
-            parts.append(f"{self.seconds_left:,.0f} s left")
+            parts.append(f"{_duration(self.seconds_left)} left")
         return ", ".join(parts)
 
     def row(self) -> dict[str, object]:
@@ -142,11 +142,19 @@ class DownloadState:
             "revision": self.revision,
             "commit": self.commit,
             "status": self.status,
-            "bytes_done": self.bytes_done,
-            "bytes_total": self.bytes_total,
+            "downloaded_bytes": self.bytes_done,
+            "total_bytes": self.bytes_total,
             "path": self.path,
             "error": self.error,
         }
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("s", 60), ("min", 60), ("h", 24)):
+        if seconds < 2 * length:
+            return f"{seconds:.0f} {unit}"
+        seconds /= length
+    return f"{seconds:,.0f} days"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from slm_explorer.hub.config_card import RepositoryFacts, make_card
 from slm_explorer.hub.config_check import config_problem, parse_config
 from slm_explorer.hub.library import read_library
 from slm_explorer.hub.plan import find_problem, needed_names, weight_formats
-from slm_explorer.hub.values import HubFile
+from slm_explorer.hub.values import DownloadState, HubFile
 from slm_explorer.settings import Settings
 from tests.catalog.folders import LLAMA
 from tests.hub.conftest import MakeService
@@ -238,3 +238,14 @@ def test_the_services_bring_no_http_library_until_they_are_asked() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "says"),
+    [(119, "119 s"), (121, "2 min"), (7_300, "2 h"), (3_928_665, "45 days")],
+)
+def test_the_time_left_is_in_units_for_people(seconds: float, says: str) -> None:
+    state = DownloadState(
+        "a/b", "main", "downloading", None, None, 10, 1000, 2.0, seconds_left=seconds
+    )
+    assert state.sentence == f"10 B of 1 kB, 2 B/s, {says} left"
