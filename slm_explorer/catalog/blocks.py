@@ -7,7 +7,6 @@ the data passes them.
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,7 +77,8 @@ class Embedding:
 @dataclass(frozen=True)
 class Stack:
     """`weight_sets` is fewer than `num_layers` where layers share their weights. `order` is the
-    kind of every layer from the first on. `final_norm` is None where the stack ends without."""
+    kind of every layer from the first on, empty (like `places`) where only the counts are known.
+    `final_norm` is None where the stack ends without."""
 
     role: Literal["encoder", "decoder"]
     num_layers: int
@@ -140,8 +140,14 @@ def _stack(
     *,
     cross: bool = False,
 ) -> Stack:
-    order = a.layer_kinds or (_plain_kind(card, a),) * count
-    counts = Counter(order)
+    order = a.layer_kinds
+    counts = {part.kind: part.layers for part in a.layers if part.layers}
+    if cross or not counts:
+        counts = {_plain_kind(card, a): count}
+    if not order and len(counts) == 1:
+        order = tuple(counts) * count
+    elif order:
+        counts = {kind: order.count(kind) for kind in dict.fromkeys(order)}
     layers = tuple(
         Layer(
             kind=kind,
@@ -152,7 +158,7 @@ def _stack(
             # GPT-J and Phi, the catalog's parallel models, norm once for both branches.
             shared_norm=Part("norm", a.norm) if a.parallel_residual else None,
         )
-        for kind in dict.fromkeys(order)
+        for kind in counts
     )
     ends_with_norm = a.norm_placement != "post"
     return Stack(
@@ -198,17 +204,15 @@ def _branches(a: Architecture, kind: str, *, causal: bool, cross: bool) -> tuple
 def _mixer(a: Architecture, kind: str, *, causal: bool) -> Part:
     """What mixes tokens in a layer of that kind."""
     if kind == "conv":
-        detail = f"{a.conv_kernel} tokens, gated"
+        detail = f"{a.conv_kernel} tokens, gated" if a.conv_kernel else "gated"
         return Part("convolution", "Short convolution", detail, width=a.hidden_size)
     if kind == "linear_attention":
-        detail = (
-            f"{a.linear_key_heads} key and {a.linear_value_heads} value heads of "
-            f"{a.linear_head_dim}, state of fixed size"
-        )
+        heads = f"{a.linear_key_heads} key and {a.linear_value_heads} value heads of "
+        known = f"{heads}{a.linear_head_dim}, " if a.linear_head_dim else ""
         return Part(
             "linear attention",
-            "Gated DeltaNet",
-            detail,
+            "Linear attention",
+            f"{known}state of fixed size",
             heads=a.linear_value_heads,
             kv_heads=a.linear_key_heads,
             head_dim=a.linear_head_dim,

@@ -62,4 +62,5 @@ def kv_cache(card: Card, tokens: int, dtype: str = "float16") -> KvCache | None:
             return KvCache(token * a.num_layers * window, exact=True, note=note)
         note = "Some layers look at a window only; the card does not know which."
         return KvCache(token * a.num_layers * tokens, exact=False, note=note)
-    return KvCache(token * (a.kv_layers or a.num_layers) * tokens, exact=True)
+    caching = a.num_layers if a.kv_layers is None else a.kv_layers
+    return KvCache(token * caching * tokens, exact=True)

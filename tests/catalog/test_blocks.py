@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from slm_explorer.catalog.blocks import Layer, Part, blocks
@@ -140,3 +142,18 @@ def test_an_embedding_model_has_no_head(catalog: Catalog) -> None:
     drawn = blocks(catalog.get("all-minilm-l6-v2"))
     assert drawn is not None
     assert drawn.head is None
+
+
+def test_counts_without_an_order_have_no_places(catalog: Catalog) -> None:
+    card = catalog.get("lfm2-350m")
+    assert card.architecture is not None
+    unordered = replace(card.architecture, layer_order=(), conv_kernel=None)
+    drawn = blocks(replace(card, architecture=unordered))
+    assert drawn is not None
+    (stack,) = drawn.stacks
+    assert stack.order == ()
+    assert {layer.kind: (layer.count, layer.places) for layer in stack.layers} == {
+        "conv": (10, ()),
+        "full_attention": (6, ()),
+    }
+    assert parts(stack.layers[0])[1].detail == "gated"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -100,3 +102,12 @@ def test_transformers_keeps_as_much(
     assert card.architecture is not None
     token = 2 * card.architecture.num_key_value_heads * card.architecture.head_dim
     assert found.size == 2 * (kept + sliding_layers * token)
+
+
+def test_a_model_whose_layers_all_keep_a_state_has_no_cache(catalog: Catalog) -> None:
+    card = catalog.get("smollm2-135m-instruct")
+    assert card.architecture is not None
+    stateful = replace(card, architecture=replace(card.architecture, kv_layers=0))
+    found = kv_cache(stateful, 1000)
+    assert found is not None
+    assert found.size == 0
