@@ -21,6 +21,7 @@ from slm_explorer.ui.models import ModelList, default_lanes, for_what, uses_of
 from slm_explorer.ui.runs import Runs
 from slm_explorer.ui.uses import USES
 
+Options = tuple[tuple[str, str], ...]
 Updates = Any
 """A value for each output of a handler; one gr.skip() leaves all of them as they are."""
 
@@ -130,17 +131,27 @@ class Lanes:
             ],
         }
 
-    def listed(self, use: Task) -> tuple[tuple[str, str], ...]:
+    def listed(self, use: Task) -> Options:
         """The dropdowns' options for a use: name and id."""
         return tuple((choice.name, choice.id) for choice in self.models.choices(use).values())
 
-    def refresh(
-        self, request: gr.Request, listed: tuple[tuple[str, str], ...], *values: Any
-    ) -> Updates:
+    def refresh(self, request: gr.Request, listed: Options, *values: Any) -> Updates:
         """New options for the dropdowns where the disk has changed; else nothing is sent."""
         self.models.refresh()
         chat = Chat.of(values)
+        return self._offer(request, listed, self.listed(chat.use), chat)
+
+    def arrivals(self, request: gr.Request, listed: Options, *values: Any) -> Updates:
+        """As `refresh`, for a dropdown that is open: Gradio fails where one of its options goes,
+        so those of models that are gone stay for now.
+        """
+        self.models.refresh()
+        chat = Chat.of(values)
         now = self.listed(chat.use)
+        gone = tuple(option for option in listed if option not in now)
+        return self._offer(request, listed, (*now, *gone), chat)
+
+    def _offer(self, request: gr.Request, listed: Options, now: Options, chat: Chat) -> Updates:
         if now == listed or self.busy(request):
             return gr.skip()
         ids = [model for _, model in now]

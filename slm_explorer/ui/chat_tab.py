@@ -65,6 +65,7 @@ class ChatTab:
             *self._lane_outputs, *it.models, *it.controls, self._use, self._shelf, self._listed,
             it.uses, it.prompt, it.context, it.mask, it.code,
         ]  # fmt: skip
+        self._offered = [self._listed, it.uses, *it.models, *self._lane_outputs[1:]]
         self._wire()
 
     def opens(self, trigger: Callable[..., Any], tabs: gr.Tabs) -> None:
@@ -78,9 +79,7 @@ class ChatTab:
 
     def refreshes(self, trigger: Callable[..., Any]) -> None:
         """Let an event look whether models came or went."""
-        it = self.layout
-        outputs = [self._listed, it.uses, *it.models, *self._lane_outputs[1:]]
-        trigger(self._lanes.refresh, [self._listed, *self._inputs], outputs, **_QUICK)
+        trigger(self._lanes.refresh, [self._listed, *self._inputs], self._offered, **_QUICK)
 
     def _wire(self) -> None:
         it, lanes = self.layout, self._lanes
@@ -113,7 +112,7 @@ class ChatTab:
             button.click(lanes.remover(slot), self._inputs, self._lane_outputs, **_QUICK)
         for model in it.models:
             model.input(lanes.redraw, self._inputs, it.board, **_QUICK)
-            self.refreshes(model.focus)
+            model.focus(lanes.arrivals, [self._listed, *self._inputs], self._offered, **_QUICK)
         it.scope.input(
             lanes.show_scope, [it.scope, *self._inputs], [self._book, *it.controls], **_QUICK
         )
@@ -233,14 +232,17 @@ class ChatTab:
                 return
             try:
                 if model not in self._lanes.models.choices(chat.use):
-                    raise InvalidRequest(f"Choose a model for lane {LETTERS[slot]} first.")
+                    raise InvalidRequest(_no_model(model, slot))
+                alone = chat.use != "chat"
                 ask = Ask(
                     model=model,
-                    messages=chats.history(chat.conversation, slot, settings.system),
+                    messages=chats.latest(chat.conversation)
+                    if alone
+                    else chats.history(chat.conversation, slot, settings.system),
                     recipe=settings.recipe,
                     sampling=settings.sampling(chat.conversation.retries),
                     visitor=session,
-                    chat=f"{chat.conversation.key}/{slot}",
+                    chat=None if alone else f"{chat.conversation.key}/{slot}",
                 )
             except InvalidRequest as error:
                 yield Failed(str(error), "InvalidRequest")
@@ -256,6 +258,12 @@ class ChatTab:
 
     def _stop_all(self, request: gr.Request) -> None:
         self._runs.stop(session_of(request))
+
+
+def _no_model(model: str | None, slot: int) -> str:
+    if model is None:
+        return f"Choose a model for lane {LETTERS[slot]} first."
+    return f"{model} is no longer on this machine: choose another for lane {LETTERS[slot]}."
 
 
 def _whole(event: gr.EventData, name: str) -> int:

@@ -188,7 +188,12 @@ def history(chat: Conversation, slot: int, system: str) -> tuple[Message, ...]:
         answer = turn.answers[slot]
         if answer is not None and answer.status == "done" and answer.text:
             messages += [_said(turn.prompt), Message("assistant", answer.text)]
-    return (*messages, _said(chat.turns[-1].prompt))
+    return (*messages, *latest(chat))
+
+
+def latest(chat: Conversation) -> tuple[Message, ...]:
+    """The last prompt alone, for models that read nothing said before."""
+    return (_said(chat.turns[-1].prompt),)
 
 
 def _said(prompt: Prompt) -> Message:
