@@ -33,12 +33,13 @@ def build_app(services: Services) -> gr.Blocks:
             with gr.Tab("Chat", id="chat") as chat_item:
                 chat = ChatTab(services, models, runs)
             with gr.Tab("Catalog", id="catalog") as catalog_item:
-                catalog = CatalogTab(services, models.choices())
+                catalog = CatalogTab(services, models)
             with gr.Tab("Meters", id="meters") as meters_item:
                 meters = MetersTab(services)
         chat.opens(catalog.card.open_chat, tabs)
         chat.refreshes(chat_item.select)
         chat.refreshes(page.load)
+        catalog.refreshes(catalog_item.select)
         timers: dict[str, Any] = {
             "fn": None,
             "inputs": None,

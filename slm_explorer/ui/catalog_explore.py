@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import gradio as gr
@@ -16,7 +15,7 @@ from slm_explorer.ui.catalog_fit import FitChoice, fit_view
 from slm_explorer.ui.catalog_rows import catalog_rows
 from slm_explorer.ui.catalog_view import card_view, details_view
 from slm_explorer.ui.components import sent, view
-from slm_explorer.ui.models import Choice, reason_it_cannot_run
+from slm_explorer.ui.models import ModelList, reason_it_cannot_run
 
 _QUIET: dict[str, Any] = {
     "queue": False, "show_progress": "hidden", "api_visibility": "private"
@@ -33,12 +32,12 @@ class Explore:
     def __init__(
         self,
         services: Services,
-        choices: Mapping[str, Choice],
+        models: ModelList,
         claims: tuple[Claim, ...],
         methods: tuple[Method, ...],
     ) -> None:
         self._services = services
-        self._choices = choices
+        self._models = models
         self._claims = claims
         cards = services.catalog.cards
         self._methods: dict[str, list[Method]] = {card.id: [] for card in cards}
@@ -49,7 +48,10 @@ class Explore:
         self.choice = gr.State(FitChoice())
         self.chosen = gr.State(first.id)
         self.fit = view(
-            "fit", fit_view(services, FitChoice(), choices), sends=("fit",), elem_id="slm-fit"
+            "fit",
+            fit_view(services, FitChoice(), models.choices()),
+            sends=("fit",),
+            elem_id="slm-fit",
         )
         with gr.Row(elem_id="slm-catalog-row"):
             self.table = view(
@@ -69,9 +71,17 @@ class Explore:
         """Show the card whose id is sent with the event."""
         event(self._choose, None, [self.card, self.details, self.chosen], **_QUIET)
 
+    def refreshes(self, event: Any) -> None:
+        """Look again, at this event, which models are on this machine."""
+        event(self._lights, self.choice, self.fit, **_QUIET)
+
     def _fit(self, event: gr.EventData) -> tuple[object, FitChoice]:
         choice = FitChoice.of(sent(event, "device"), sent(event, "recipe"), sent(event, "context"))
-        return fit_view(self._services, choice, self._choices), choice
+        return self._lights(choice), choice
+
+    def _lights(self, choice: FitChoice) -> dict[str, object]:
+        self._models.refresh()
+        return fit_view(self._services, choice, self._models.choices())
 
     def _choose(self, event: gr.EventData) -> tuple[object, object, object]:
         try:

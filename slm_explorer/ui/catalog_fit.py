@@ -72,3 +72,9 @@ def _reason(card: Card) -> str:
     if card.model_type is None and not card.shipped:
         return "a method, not a model: there are no weights"
     return "its parameter count is not known" if card.architecture else "its files are not here"
+
+
+def device_limit(services: Services, device: str) -> tuple[int, str]:
+    """The memory of a device in bytes, and its name in a sentence."""
+    del device
+    return services.memory_limit, "this machine"

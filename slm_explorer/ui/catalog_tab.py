@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Any
 
 import gradio as gr
 
 from slm_explorer.catalog.claims import load_claims
 from slm_explorer.catalog.taxonomy import load_taxonomy
 from slm_explorer.services import Services
+from slm_explorer.ui.catalog_claims import Claims
+from slm_explorer.ui.catalog_compare import Compare
 from slm_explorer.ui.catalog_explore import Explore
-from slm_explorer.ui.models import Choice
+from slm_explorer.ui.catalog_plots import Plots
+from slm_explorer.ui.catalog_ways import ways_view
+from slm_explorer.ui.components import view
+from slm_explorer.ui.models import ModelList
 
 
 class CatalogTab:
@@ -18,8 +23,26 @@ class CatalogTab:
     goes, with `explore.chosen` as its model.
     """
 
-    def __init__(self, services: Services, choices: Mapping[str, Choice]) -> None:
+    def __init__(self, services: Services, models: ModelList) -> None:
         claims, methods = load_claims(services.assets), load_taxonomy(services.assets)
-        with gr.Tabs(elem_id="slm-catalog-tabs") as self.tabs, gr.Tab("Explore", id="explore"):
-            self.explore = Explore(services, choices, claims, methods)
+        with gr.Tabs(elem_id="slm-catalog-tabs"):
+            with gr.Tab("Explore", id="explore"):
+                self.explore = Explore(services, models, claims, methods)
+            with gr.Tab("Compare", id="compare"):
+                compare = Compare(services)
+            with gr.Tab("Plots", id="plots") as plots_item:
+                plots = Plots(services, compare.picks, self.explore.choice)
+            with gr.Tab("How they become small", id="ways"):
+                view("ways", ways_view(methods, services.catalog.cards), elem_id="slm-ways")
+            with gr.Tab("Claims", id="claims") as claims_item:
+                corrected = Claims(services, claims)
         self.card = self.explore.card
+        for view_with_picks in (self.explore.table, self.explore.card):
+            compare.picked_by(view_with_picks.pick)
+        self.explore.chooses(compare.table.choose)
+        plots.opens(plots_item.select)
+        corrected.opens(claims_item.select)
+
+    def refreshes(self, event: Any) -> None:
+        """Look again, at this event, which models are on this machine."""
+        self.explore.refreshes(event)
