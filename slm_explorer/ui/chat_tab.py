@@ -95,14 +95,10 @@ class ChatTab:
         said = [self._conversation, it.board, it.prompt]
         for trigger in (it.prompt.submit, it.send.click):
             trigger(self._send, [it.prompt, it.context, *self._inputs], said, **_QUICK).then(**run)
-        for name, handler in (
-            ("example", self._example),
-            ("retry", self._retry),
-            ("edit", self._edit),
-        ):
-            getattr(it.board, name)(
-                handler, self._inputs, [self._conversation, it.board], **_QUICK
-            ).then(**run)
+        asked = [self._conversation, it.board]
+        it.board.example(self._example, self._inputs, [*asked, it.context], **_QUICK).then(**run)
+        it.board.retry(self._retry, self._inputs, asked, **_QUICK).then(**run)
+        it.board.edit(self._edit, self._inputs, asked, **_QUICK).then(**run)
         it.board.undo(self._undo, self._inputs, [*said, it.context], **_QUICK)
         it.clear.click(self._clear, self._inputs, [self._conversation, it.board], **_QUICK)
         it.board.halt(self._halt, None, None, **_QUICK)
@@ -151,8 +147,12 @@ class ChatTab:
         chat, index = Chat.of(values), _whole(event, "index")
         shown = examples(chat.use)
         if not 0 <= index < len(shown):
-            return gr.skip(), gr.skip()
-        return self._change(request, chat, lambda old: chats.ask(old, shown[index].prompts))[:2]
+            return gr.skip(), gr.skip(), gr.skip()
+        prompts = shown[index].prompts
+        after, board, done = self._change(request, chat, lambda old: chats.ask(old, prompts))
+        # Ready for a question of one's own about the same text.
+        context = writer_of(prompts[-1])[1]
+        return after, board, context if done and context else gr.skip()
 
     def _retry(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         return self._change(request, Chat.of(values), chats.retry)[:2]
