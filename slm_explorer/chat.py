@@ -14,7 +14,9 @@ from pathlib import Path
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import ResolvedModel, resolve
-from slm_explorer.errors import InvalidRequest, SlmError
+from slm_explorer.compression.recipes import RECIPES as RECIPE_TABLE
+from slm_explorer.compression.recipes import parse_recipe
+from slm_explorer.errors import SlmError
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.types import (
     Event,
@@ -27,8 +29,8 @@ from slm_explorer.types import (
     ScoreRequest,
 )
 
-RECIPES = ("native", "f32", "bf16", "f16")
-"""What a model can be loaded as: its stored dtype, or one of three casts."""
+RECIPES = tuple(RECIPE_TABLE)
+"""What a model can be loaded as."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,7 @@ class ChatService:
 
     def spec(self, model: str, recipe: str = "native", engine: str = "torch") -> ModelSpec:
         """The worker that this choice asks for. Reads headers only, never weights."""
-        if recipe not in RECIPES:
-            raise InvalidRequest(
-                f"No recipe is called {recipe!r}; a model loads as {', '.join(RECIPES)}."
-            )
+        parse_recipe(recipe)
         if engine == "echo":
             return ModelSpec(model="echo", path=None, engine="echo")
         found = self.resolve(model)

@@ -19,6 +19,7 @@ from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
+from slm_explorer.compression.recipes import storage_step
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.hub.service import HubService
@@ -36,6 +37,9 @@ from slm_explorer.types import ModelInfo, ModelSpec
 
 # What a footprint counts for the KV cache when no conversation has been seen yet.
 EXPECTED_CONTEXT_TOKENS = 2048
+
+# Bits a weight takes with its scales, tables of tokens in 8 bits, and what making them needs.
+_PACKED_BITS = {"int8": 9.0, "int4": 6.0}
 
 _log = logging.getLogger(__name__)
 
@@ -154,9 +158,14 @@ def build_services(settings: Settings) -> Services:
             facts = catalog.get(spec.model)
         else:
             return 0
+        bits = _PACKED_BITS.get(storage_step(spec.recipe).storage)
         estimate = estimate_footprint(
-            facts, recipe=spec.recipe, context_tokens=EXPECTED_CONTEXT_TOKENS
+            facts,
+            recipe=spec.recipe if bits is None else "native",
+            context_tokens=EXPECTED_CONTEXT_TOKENS,
         )
+        if bits is not None and facts.parameters is not None:
+            return estimate.total - estimate.weights + int(facts.parameters * bits / 8)
         # A config that tells no layer sizes: the files are at least what must be read.
         return estimate.total if estimate else _weights_bytes(facts)
 

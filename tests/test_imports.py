@@ -71,6 +71,8 @@ def test_a_module_imports_only_what_its_place_allows(path: Path) -> None:
                 assert relative.startswith(homes), f"{relative} imports {name}"
         if top == "slm_explorer":
             target = rest[0] if rest else ""
+            if name == "slm_explorer.compression.recipes":
+                continue  # a table of plain values, which every part may read
             if not (PACKAGE / f"{target}.py").exists() and not (PACKAGE / target).is_dir():
                 target = ""  # a name of slm_explorer/__init__.py
             assert target in allowed, f"{relative} imports {name}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
+from slm_explorer.compression.loading import assemble_packed
+from slm_explorer.compression.packed import packed_bytes, packed_parameters
+from slm_explorer.compression.recipes import storage_step, why_not
 from slm_explorer.engines.base import ReportProgress
 from slm_explorer.engines.folder import (
     LIBRARY_ERRORS,
@@ -28,11 +32,10 @@ from slm_explorer.engines.folder import (
     weight_files,
 )
 from slm_explorer.engines.weights import StoredWeights, random_weights
-from slm_explorer.errors import BadCheckpoint, DoesNotFit, InvalidRequest
+from slm_explorer.errors import BadCheckpoint, DoesNotFit, InvalidRequest, UnsupportedModel
 from slm_explorer.types import ModelInfo, ModelSpec
 
-RECIPE_DTYPES: dict[str, torch.dtype | None] = {
-    "native": None,
+RECIPE_DTYPES: dict[str, torch.dtype] = {
     "f32": torch.float32,
     "bf16": torch.bfloat16,
     "f16": torch.float16,
@@ -64,16 +67,13 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
     decoder known to transformers, DoesNotFit when the memory cannot be had.
     """
     started = time.perf_counter()
-    if spec.recipe not in RECIPE_DTYPES:
-        raise InvalidRequest(
-            f"No recipe is called {spec.recipe!r}: a model loads as {', '.join(RECIPE_DTYPES)}."
-        )
+    step = storage_step(spec.recipe)
     torch.set_num_threads(spec.threads)
     # `progress` says it already, with a true fraction; a worker's stderr is for errors.
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     progress(0.0, "reading the configuration")
-    dtype = RECIPE_DTYPES[spec.recipe]
+    dtype = RECIPE_DTYPES.get(step.name)
     if spec.shape_config is not None:
         config, tokenizer = config_of_shape(spec.shape_config), None
         generation = GenerationConfig(eos_token_id=config.eos_token_id)
@@ -88,7 +88,9 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
             if name not in meta.all_tied_weights_keys
         }
         weights = random_weights(shapes, dtype or stored, progress)
-        model = _assemble(model_class, config, weights, dtype or stored, generation, spec.model)
+        dtype = dtype or stored
+        assemble = partial(_assemble, model_class, config, dtype, generation, spec.model)
+        model = assemble_packed(assemble, weights, step, config, dtype)
     elif spec.path is not None:
         folder = Path(spec.path)
         config = read_config(folder)
@@ -96,22 +98,20 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         files = weight_files(folder)
         tokenizer = read_tokenizer(folder)
         generation = read_generation_config(folder, config)
+        reason = why_not(spec.recipe, vars(config))
+        if reason is not None:
+            raise UnsupportedModel(f"{spec.model} cannot be loaded as {spec.recipe}. {reason}")
         with StoredWeights(files, progress) as stored_weights:
-            model = _assemble(
-                model_class,
-                config,
-                stored_weights.tensors,
-                dtype or stored_weights.dtype,
-                generation,
-                spec.model,
-            )
+            dtype = dtype or stored_weights.dtype
+            assemble = partial(_assemble, model_class, config, dtype, generation, spec.model)
+            model = assemble_packed(assemble, stored_weights.tensors, step, config, dtype)
     else:
         raise InvalidRequest("A model needs a folder, or a shape to make random weights for.")
     progress(1.0, "ready")
     context_length = context_length_of(config)
     info = ModelInfo(
-        parameters=sum(p.numel() for p in model.parameters()),
-        weights_bytes=sum(p.nbytes for p in model.parameters()),
+        parameters=sum(p.numel() for p in model.parameters()) + packed_parameters(model),
+        weights_bytes=sum(p.nbytes for p in model.parameters()) + packed_bytes(model),
         dtype=str(model.dtype).removeprefix("torch."),
         context_length=context_length,
         vocab_size=config.get_text_config().vocab_size,
@@ -126,10 +126,10 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
 def _assemble(
     model_class: Any,
     config: PretrainedConfig,
-    weights: dict[str, Any],
     dtype: torch.dtype,
     generation: GenerationConfig,
     name: str,
+    weights: dict[str, Any],
 ) -> Any:
     """Build the network and fill it; every weight must come from `weights`."""
     try:

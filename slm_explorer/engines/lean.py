@@ -23,6 +23,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 
+from slm_explorer.compression.packed import PackedLinear, fused
 from slm_explorer.engines.kv_cache import BufferedLayer
 
 Projection = Callable[[Tensor], Tensor]
@@ -222,6 +223,8 @@ def _layer(layer: Any, *, wide: bool) -> _Layer:
 
 def _projection(module: nn.Module, *, wide: bool) -> Projection:
     """A linear layer without the cost of a module call; any other module as it is."""
+    if isinstance(module, PackedLinear):
+        return module.matrix.product if module.bias is None else module.forward
     if type(module) is not nn.Linear:
         return module
     if wide and packs(module.weight):
@@ -231,6 +234,10 @@ def _projection(module: nn.Module, *, wide: bool) -> Projection:
 
 def _fused(modules: Sequence[nn.Module], *, wide: bool) -> Projection:
     """One projection that gives the modules' outputs side by side."""
+    packed = [module for module in modules if isinstance(module, PackedLinear)]
+    joined = fused(packed) if len(packed) == len(modules) else None
+    if joined is not None:
+        return _projection(joined, wide=wide)
     linears = [module for module in modules if type(module) is nn.Linear]
     alike = len(linears) == len(modules) and len({each.bias is None for each in linears}) == 1
     if not wide or not alike:

@@ -7,10 +7,11 @@ several threads.
 
 from __future__ import annotations
 
+import json
 import threading
 from collections import Counter
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,63 @@ class _Meter:
                 self._progress(min(1.0, self._done / self._total), self._stage)
 
 
+class _RawFile:
+    """A safetensors file's bytes: the library's slices read the whole tensor each time."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        self._lock = threading.Lock()
+        length = int.from_bytes(self._file.read(8), "little")
+        self._header: dict[str, Any] = json.loads(self._file.read(length))
+        self._start = 8 + length
+
+    def tensor(self, name: str) -> _RawTensor:
+        return _RawTensor(self, self._start + self._header[name]["data_offsets"][0])
+
+    def read_into(self, target: Tensor, at: int) -> None:
+        view = memoryview(target.view(torch.uint8).numpy().data).cast("B")
+        with self._lock:
+            self._file.seek(at)
+            while len(view):
+                count = self._file.readinto(view)
+                if not count:
+                    raise BadCheckpoint(
+                        f"{Path(self._file.name).name} has become shorter while it was read: "
+                        "download or copy it again."
+                    )
+                view = view[count:]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class _RawTensor:
+    def __init__(self, file: _RawFile, start: int) -> None:
+        self._file, self._start = file, start
+
+    def read_into(self, target: Tensor, offset: int) -> None:
+        self._file.read_into(target, self._start + offset)
+
+
 class StoredTensor:
     """One tensor of a safetensors file, read when it is indexed."""
 
-    def __init__(self, file: Any, name: str, size: int, meter: _Meter) -> None:
+    def __init__(self, file: Any, name: str, size: int, raw: _RawTensor, meter: _Meter) -> None:
         self._file, self._name, self._size, self._meter = file, name, size, meter
+        self._bytes = raw
+        part = file.get_slice(name)
+        self.shape: tuple[int, ...] = tuple(part.get_shape())
+        self.dtype = _DTYPES.get(part.get_dtype())
+        """None where it does not hold floating-point numbers of an ordinary width."""
+
+    def rows(self, start: int, end: int) -> Tensor:
+        """A part along the first dimension; the rest is not read. For ordinary floats only."""
+        assert self.dtype is not None
+        part = torch.empty((end - start, *self.shape[1:]), dtype=self.dtype)
+        size = part.nbytes // max(1, end - start)
+        self._bytes.read_into(part, start * size)
+        self._meter.add(part.nbytes)
+        return part
 
     def __getitem__(self, _everything: object) -> Tensor:
         tensor: Tensor = self._file.get_tensor(self._name)
@@ -77,11 +130,12 @@ class StoredWeights:
         self.dtype = torch.float32
 
     def __enter__(self) -> StoredWeights:
-        found: list[tuple[Any, str, int]] = []
+        found: list[tuple[Any, str, int, _RawTensor]] = []
         bytes_of: Counter[str] = Counter()
         for path in self._files:
             try:
                 file = self._open.enter_context(safe_open(path, framework="pt", backend="pread"))
+                raw = self._open.enter_context(closing(_RawFile(path)))
             except (SafetensorError, OSError) as error:
                 self._open.close()
                 raise BadCheckpoint(
@@ -95,12 +149,15 @@ class StoredWeights:
                 for length in part.get_shape():
                     size *= length
                 bytes_of[kind] += size
-                found.append((file, name, size))
+                found.append((file, name, size, raw.tensor(name)))
         floating = [kind for kind, _ in bytes_of.most_common() if kind in _DTYPES]
         if floating:
             self.dtype = _DTYPES[floating[0]]
         meter = _Meter(sum(bytes_of.values()), self._progress, "reading weights")
-        self.tensors = {name: StoredTensor(file, name, size, meter) for file, name, size in found}
+        self.tensors = {
+            name: StoredTensor(file, name, size, raw_tensor, meter)
+            for file, name, size, raw_tensor in found
+        }
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -113,9 +170,18 @@ class RandomTensor:
 
     def __init__(self, name: str, like: Tensor, block: Tensor, meter: _Meter) -> None:
         self._name, self._like, self._block, self._meter = name, like, block, meter
+        self.shape: tuple[int, ...] = tuple(like.shape)
+        self.dtype = like.dtype
+
+    def rows(self, start: int, end: int) -> Tensor:
+        """A part along the first dimension."""
+        return self._made((end - start, *self.shape[1:]))
 
     def __getitem__(self, _everything: object) -> Tensor:
-        tensor = torch.empty(self._like.shape, dtype=self._like.dtype)
+        return self._made(self.shape)
+
+    def _made(self, shape: tuple[int, ...]) -> Tensor:
+        tensor = torch.empty(shape, dtype=self.dtype)
         if tensor.dim() < 2:
             # Gains at 1 and biases at 0: activations keep the size that they have in real life.
             tensor.fill_(0.0 if self._name.endswith("bias") else 1.0)

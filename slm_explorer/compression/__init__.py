@@ -1,0 +1,1 @@
+"""Making models smaller: recipes, packed weights, and checkpoints compressed tensor by tensor."""

@@ -1,0 +1,197 @@
+"""What each matrix of a model gets under a recipe, and the making of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slm_explorer.compression.cores import on_all_cores
+from slm_explorer.compression.matrices import (
+    INT4_GROUPS,
+    INT4_ROWS,
+    INT8_COLUMNS,
+    Int4Matrix,
+    Int8Matrix,
+    pair_codes,
+)
+from slm_explorer.compression.quantizers import quantize_int4, quantize_int8
+from slm_explorer.compression.recipes import LayerReport, Method, Recipe
+from slm_explorer.errors import BadCheckpoint, Cancelled
+
+Role = Literal["linear", "embedding"]
+
+# Weights read at a time: enough to keep the disk busy, and no second copy of a large table.
+_READ = 2**20
+
+
+class Source(Protocol):
+    """A tensor that can be read whole, or along its first dimension."""
+
+    shape: tuple[int, ...]
+    dtype: torch.dtype | None
+
+    def __getitem__(self, _everything: object) -> Tensor: ...
+
+    def rows(self, start: int, end: int) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What one matrix of `rows` x `columns` gets. `width` is its columns with padding."""
+
+    method: Method
+    rows: int
+    columns: int
+    width: int
+    group: int | None = None
+    reason: str | None = None
+
+    @property
+    def parts(self) -> Mapping[str, tuple[torch.dtype | None, tuple[int, ...]]]:
+        """The stored tensors by their suffix: dtype (None: the compute dtype) and shape."""
+        if self.method == "int8":
+            return {
+                "codes": (torch.int8, (self.rows, self.columns)),
+                "scales": (None, (self.rows,)),
+            }
+        assert self.group is not None
+        groups = (self.rows, self.width // self.group)
+        return {
+            "codes": (torch.uint8, (self.rows, self.width // 2)),
+            "scales": (None, groups),
+            "zeros": (None, groups),
+        }
+
+    def stored_bytes(self, dtype: torch.dtype) -> int:
+        total = 0
+        for kind, shape in self.parts.values():
+            size = (kind or dtype).itemsize
+            for length in shape:
+                size *= length
+            total += size
+        return total
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The stored tensors of one matrix by their suffix, and how far they are from the weights."""
+
+    parts: Mapping[str, Tensor]
+    relative_error: float
+
+
+def choose(step: Recipe, role: Role, rows: int, columns: int, dtype: torch.dtype) -> Choice:
+    """The best that the kernels allow for a matrix of this shape; never larger than it was.
+
+    Tables of tokens, and heads tied to them, get 8 bits under the 4-bit recipes too: there the
+    loss feels every bit, and they are read by rows.
+    """
+    plain = rows * columns * dtype.itemsize
+    eight = Choice("int8", rows, columns, columns, reason=_padding(columns, INT8_COLUMNS))
+    found = eight
+    if step.storage == "int4" and role == "embedding":
+        found = Choice("int8", rows, columns, columns, reason="8 bits for the table of tokens")
+    elif step.storage == "int4":
+        four = _four_bits(rows, columns)
+        # What padding makes larger than 8 bits would be is better off with 8 bits.
+        if four.stored_bytes(dtype) < eight.stored_bytes(dtype):
+            found = four
+        else:
+            found = Choice("int8", rows, columns, columns, reason="too narrow for groups in 4 bits")
+    if found.stored_bytes(dtype) >= plain:
+        return Choice("kept", rows, columns, columns, reason="too small to become smaller")
+    return found
+
+
+def _four_bits(rows: int, columns: int) -> Choice:
+    group = next((each for each in INT4_GROUPS if columns % each == 0), INT4_GROUPS[-1])
+    width = columns + -columns % group
+    reasons = [_padding(columns, group), _padding(rows, INT4_ROWS, "outputs")]
+    if group != INT4_GROUPS[0]:
+        reasons.insert(0, f"groups of {group}: {columns} inputs do not divide by {INT4_GROUPS[0]}")
+    said = "; ".join(each for each in reasons if each)
+    return Choice("int4", rows, columns, width, group, said or None)
+
+
+def _padding(length: int, multiple: int, what: str = "inputs") -> str | None:
+    missing = -length % multiple
+    return f"{what} padded from {length} to {length + missing}" if missing else None
+
+
+def quantize(
+    name: str,
+    source: Source,
+    choice: Choice,
+    step: Recipe,
+    dtype: torch.dtype,
+    *,
+    transposed: bool = False,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Quantized:
+    """Read a matrix piece by piece and quantize it; `transposed` where it is stored [inputs,
+    outputs]. BadCheckpoint names a tensor that holds NaN or infinite weights; Cancelled once
+    `cancelled()` says so.
+    """
+    whole = source[...].t() if transposed else None
+    parts = {
+        suffix: torch.empty(shape, dtype=kind or dtype)
+        for suffix, (kind, shape) in choice.parts.items()
+    }
+    lines = max(1, _READ // max(1, choice.columns))
+
+    def work(start: int) -> tuple[float, float]:
+        if cancelled():
+            raise Cancelled("The compression was stopped.")
+        end = min(choice.rows, start + lines)
+        piece = source.rows(start, end) if whole is None else whole[start:end].contiguous()
+        if choice.method == "int8":
+            eight = quantize_int8(piece, dtype)
+            parts["codes"][start:end], parts["scales"][start:end] = eight.codes, eight.scales
+            return eight.squared_error, eight.squared_norm
+        assert choice.group is not None
+        if choice.width != choice.columns:
+            piece = F.pad(piece, (0, choice.width - choice.columns))
+        four = quantize_int4(piece, choice.group, dtype, refined=step.refined)
+        parts["codes"][start:end] = pair_codes(four.codes)
+        parts["scales"][start:end], parts["zeros"][start:end] = four.scales, four.zeros
+        return four.squared_error, four.squared_norm
+
+    sums = on_all_cores(work, range(0, choice.rows, lines))
+    error, norm = (sum(each) for each in zip(*sums, strict=True))
+    # One of them is not finite where a single weight is not.
+    if not norm + error < float("inf"):
+        raise not_finite(name)
+    return Quantized(parts, (error / norm) ** 0.5 if norm else 0.0)
+
+
+def not_finite(name: str) -> BadCheckpoint:
+    return BadCheckpoint(
+        f"The tensor {name} holds NaN or infinite weights, so the model cannot be compressed: "
+        "download it again, or take another checkpoint."
+    )
+
+
+def matrix_of(choice: Choice, parts: Mapping[str, Tensor]) -> Int8Matrix | Int4Matrix:
+    """The matrix that multiplies with the stored tensors."""
+    if choice.method == "int8":
+        return Int8Matrix(parts["codes"], parts["scales"])
+    return Int4Matrix(parts["codes"], parts["scales"], parts["zeros"], choice.columns)
+
+
+def report(name: str, choice: Choice, dtype: torch.dtype, error: float | None) -> LayerReport:
+    """What to say of a matrix. `dtype` is that of its scales, or its own where it was kept."""
+    count = max(1, choice.rows * choice.columns)
+    stored = 8 * dtype.itemsize if choice.method == "kept" else None
+    return LayerReport(
+        name=name,
+        method=choice.method,
+        bits=float(stored) if stored else 8 * choice.stored_bytes(dtype) / count,
+        group=choice.group,
+        relative_error=error,
+        reason=choice.reason,
+    )

@@ -1,0 +1,183 @@
+"""A model whose matrices are packed as they are read: the full model is never in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slm_explorer.compression.choices import (
+    Choice,
+    Quantized,
+    Source,
+    choose,
+    matrix_of,
+    quantize,
+    report,
+)
+from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
+from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
+from slm_explorer.compression.slots import Slot, StandIn, find_slots
+from slm_explorer.errors import BadCheckpoint
+
+Assemble = Callable[[dict[str, Any]], Any]
+"""Builds a model from named tensors, as engines.checkpoint does."""
+
+
+def assemble_packed(
+    assemble: Assemble,
+    tensors: Mapping[str, Any],
+    step: Recipe,
+    config: Any,
+    dtype: torch.dtype,
+) -> Any:
+    """The model of `tensors` as `step` says, or as a compressed checkpoint's config says."""
+    section = getattr(config, SECTION, None)
+    if isinstance(section, Mapping):
+        return load_packed(assemble, tensors, section, dtype)
+    if step.storage in ("int8", "int4"):
+        return pack_from(assemble, tensors, step, dtype)[0]
+    return assemble(dict(tensors))
+
+
+class StoredMatrix:
+    """A matrix that a compressed checkpoint holds in parts, under its original name."""
+
+    def __init__(self, choice: Choice, transposed: bool, parts: Mapping[str, Source]) -> None:
+        self.choice = choice
+        shape = (choice.rows, choice.columns)
+        self.shape: tuple[int, ...] = shape[::-1] if transposed else shape
+        self.parts = parts
+
+    def read(self) -> dict[str, Tensor]:
+        """Its stored tensors by their suffix."""
+        return {suffix: source[...] for suffix, source in self.parts.items()}
+
+
+def build(
+    assemble: Assemble, tensors: Mapping[str, Any], dtype: torch.dtype
+) -> tuple[Any, dict[str, Slot]]:
+    """A model with stand-ins for its matrices, and where they are; everything else is read."""
+    stand_ins = {
+        name: StandIn(source.shape, dtype) for name, source in tensors.items() if _packable(source)
+    }
+    model = assemble({**tensors, **stand_ins})
+    slots = find_slots(model, stand_ins)
+    tied = _tied_names(model)
+    changed = [name for name in stand_ins if name not in slots and not name.endswith(tied)]
+    if any(not isinstance(tensors[name], StoredMatrix) for name in changed):
+        # The library made other tensors of these (experts in one, say), so it must see them.
+        for name in changed:
+            del stand_ins[name]
+        model = assemble({**tensors, **stand_ins})
+        slots = find_slots(model, stand_ins)
+    return model, slots
+
+
+def pack_from(
+    assemble: Assemble, tensors: Mapping[str, Any], step: Recipe, dtype: torch.dtype
+) -> tuple[Any, tuple[LayerReport, ...]]:
+    """A model with packed layers, quantized from `tensors` one at a time, and what each got."""
+    model, slots = build(assemble, tensors, dtype)
+    reports = []
+    for name, slot in slots.items():
+        choice = choice_for(slot, tensors[name].shape, step, dtype)
+        if choice.method == "kept":
+            _keep(slot, tensors[name][...].to(dtype))
+            reports.append(report(name, choice, dtype, None))
+            continue
+        made = quantize(name, tensors[name], choice, step, dtype, transposed=slot.transposed)
+        reports.append(report(name, choice, dtype, made.relative_error))
+        _pack(slot, choice, made.parts)
+    return model, tuple(reports)
+
+
+def load_packed(
+    assemble: Assemble, tensors: Mapping[str, Any], section: Mapping[str, Any], dtype: torch.dtype
+) -> Any:
+    """A model from a compressed checkpoint's tensors and the section of its config.json."""
+    known = stored_matrices(tensors, section)
+    model, slots = build(assemble, known, dtype)
+    for name, slot in slots.items():
+        stored = known[name]
+        if isinstance(stored, StoredMatrix):
+            if slot.role == "other":
+                raise BadCheckpoint(
+                    f"The compressed tensor {name} has no layer that can use it here "
+                    f"({slot.reason}): compress the model again with this version."
+                )
+            _pack(slot, stored.choice, stored.read())
+        else:
+            _keep(slot, stored[...].to(dtype))
+    return model
+
+
+def stored_matrices(tensors: Mapping[str, Any], section: Mapping[str, Any]) -> dict[str, Any]:
+    """The checkpoint's tensors under their original names, those in parts as StoredMatrix."""
+    found = dict(tensors)
+    try:
+        for layer in section["layers"]:
+            if layer["method"] == "kept":
+                continue
+            name, (rows, columns) = str(layer["name"]), layer["shape"]
+            choice = Choice(
+                layer["method"], int(rows), int(columns), int(layer["width"]), layer["group"]
+            )
+            parts = {suffix: found.pop(part_name(name, choice, suffix)) for suffix in choice.parts}
+            for suffix, (_, shape) in choice.parts.items():
+                if tuple(parts[suffix].shape) != shape:
+                    raise ValueError(f"{name}.{suffix} has the shape {parts[suffix].shape}")
+            found[name] = StoredMatrix(choice, bool(layer["transposed"]), parts)
+    except (LookupError, TypeError, ValueError, AssertionError) as error:
+        raise BadCheckpoint(
+            f"The config.json of this compressed model does not fit its weights ({error}): copy "
+            "or make it again."
+        ) from error
+    return found
+
+
+def part_name(name: str, choice: Choice, suffix: str) -> str:
+    """The name of a stored part: the tensor's own, the method, and which part."""
+    return f"{name}.{choice.method}.{suffix}"
+
+
+def choice_for(slot: Slot, shape: tuple[int, ...], step: Recipe, dtype: torch.dtype) -> Choice:
+    """What the matrix of a slot gets; `shape` is as stored."""
+    rows, columns = shape[::-1] if slot.transposed else shape
+    if slot.role == "other":
+        return Choice("kept", rows, columns, columns, reason=slot.reason)
+    return choose(step, slot.role, rows, columns, dtype)
+
+
+def _packable(source: Any) -> bool:
+    if isinstance(source, StoredMatrix):
+        return True
+    return len(source.shape) == 2 and source.dtype is not None
+
+
+def _tied_names(model: Any) -> tuple[str, ...]:
+    tied: Mapping[str, str] = model.all_tied_weights_keys
+    return tuple({*tied.keys(), *tied.values()})
+
+
+def _pack(slot: Slot, choice: Choice, parts: Mapping[str, Tensor]) -> None:
+    matrix = matrix_of(choice, parts)
+    packed: nn.Module
+    for holder, attribute, layer in slot.places:
+        if isinstance(layer, nn.Embedding):
+            assert not isinstance(matrix, Quantized)
+            packed = PackedEmbedding(matrix, getattr(layer, "embed_scale", None))  # type: ignore[arg-type]
+        else:
+            packed = PackedLinear(matrix, getattr(layer, "bias", None))
+        setattr(holder, attribute, packed.eval())
+
+
+def _keep(slot: Slot, tensor: Tensor) -> None:
+    parameter = nn.Parameter(tensor, requires_grad=False)
+    for module, attribute in slot.owners:
+        if attribute in module._buffers:
+            module._buffers[attribute] = tensor
+        else:
+            setattr(module, attribute, parameter)

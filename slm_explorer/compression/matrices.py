@@ -1,0 +1,242 @@
+"""Quantized matrices as torch's CPU kernels read them: products, rows, and the exact values.
+
+A matrix is [rows, columns] = [outputs, inputs]. The kernels beat an ordinary product for a few
+input rows only, because they restore the weights anew for every few of them; above that, a block
+of weights is restored once in the processor's cache and multiplied as usual.
+
+The kernels' own limits (torch 2.13, CPU): int8 crashes the process unless the columns divide by
+16; int4 wants rows that divide by 16 and columns that divide by the group of 32, 64, 128 or 256.
+Both are met here by padding with zeros, so any shape is safe.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from slm_explorer.compression.cores import on_all_cores
+
+INT8_COLUMNS = 16
+INT4_ROWS = 16
+INT4_GROUPS = (64, 32)
+# Input rows up to which the kernel is the faster way. One core of a Zen 5, 5632 x 2048 in bf16,
+# ms: kernel 0.34 a row in int8 and 0.27 in int4; restoring 1.5 and 6, and then 3 for 16 rows.
+_INT8_FEW = 12
+_INT4_FEW = 32
+# Weights restored at a time: 1 MB in bf16.
+_BLOCK = 2**19
+_MIDDLE = 8
+
+
+class Matrix(Protocol):
+    """A quantized matrix that can be multiplied."""
+
+    rows: int
+    columns: int
+    dtype: torch.dtype
+
+    def product(self, inputs: Tensor) -> Tensor:
+        """`inputs` [count, columns] times the transpose: [count, rows], in the inputs' dtype,
+        which is that of the scales.
+        """
+        ...
+
+    def exact(self) -> Tensor:
+        """The weights that the integers stand for, float32 [rows, columns]."""
+        ...
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+class Int8Matrix:
+    """8-bit integers with a scale a row. `codes` int8 [rows, columns], `scales` [rows]."""
+
+    def __init__(self, codes: Tensor, scales: Tensor) -> None:
+        self.rows, self.columns = codes.shape
+        self.dtype = scales.dtype
+        self._pad = -self.columns % INT8_COLUMNS
+        self._codes = F.pad(codes, (0, self._pad)) if self._pad else codes
+        self._scales = scales
+
+    def product(self, inputs: Tensor) -> Tensor:
+        if self._pad:
+            inputs = F.pad(inputs, (0, self._pad))
+        if inputs.shape[0] <= _INT8_FEW:
+            # The kernel reads rows as if they lay side by side.
+            return torch._weight_int8pack_mm(inputs.contiguous(), self._codes, self._scales)
+        result = inputs.new_empty(inputs.shape[0], self.rows)
+        step = max(1, _BLOCK // self._codes.shape[1])
+        block = inputs.new_empty(min(step, self.rows), self._codes.shape[1])
+        for start in range(0, self.rows, step):
+            codes = self._codes[start : start + step]
+            weights = block[: codes.shape[0]].copy_(codes)
+            result[:, start : start + step] = F.linear(inputs, weights)
+        return result.mul_(self._scales)
+
+    def take(self, ids: Tensor) -> Tensor:
+        """Rows by their numbers: [*ids.shape, columns] in the scales' dtype."""
+        rows = self._codes[ids][..., : self.columns]
+        return rows.to(self.dtype) * self._scales[ids].unsqueeze(-1)
+
+    def exact(self) -> Tensor:
+        return self._codes[:, : self.columns].float() * self._scales.float().unsqueeze(1)
+
+    @property
+    def nbytes(self) -> int:
+        return self._codes.nbytes + self._scales.nbytes
+
+    @staticmethod
+    def beside(parts: list[Int8Matrix]) -> Int8Matrix:
+        """One matrix with the rows of all; their columns must be as many."""
+        codes = torch.cat([part._codes[:, : part.columns] for part in parts])
+        return Int8Matrix(codes, torch.cat([part._scales for part in parts]))
+
+
+class Int4Matrix:
+    """4-bit integers with a scale and an offset a group, packed for the kernel of this processor.
+
+    `codes` uint8 [rows, columns / 2], two a byte, the even column in the low half; `scales` and
+    `zeros` [rows, columns / group]. `columns` may be fewer than the codes have: the rest is
+    padding.
+    """
+
+    def __init__(
+        self, codes: Tensor, scales: Tensor, zeros: Tensor, columns: int | None = None
+    ) -> None:
+        self.rows = codes.shape[0]
+        self._width = codes.shape[1] * 2
+        self.columns = self._width if columns is None else columns
+        self.dtype = scales.dtype
+        self._group = self._width // scales.shape[1]
+        padding = -self.rows % INT4_ROWS
+        self._packed = _pack(F.pad(codes, (0, 0, 0, padding)) if padding else codes)
+        both = torch.stack((scales, zeros), dim=-1)
+        both = F.pad(both, (0, 0, 0, 0, 0, padding)) if padding else both
+        self._scales_and_zeros = both.transpose(0, 1).contiguous()
+        self._lanes = _lanes()
+
+    def product(self, inputs: Tensor) -> Tensor:
+        if self._width != self.columns:
+            inputs = F.pad(inputs, (0, self._width - self.columns))
+        if inputs.shape[0] <= _INT4_FEW or self._lanes is None:
+            result: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
+                inputs.contiguous(), self._packed, self._group, self._scales_and_zeros
+            )
+        else:
+            result = self._product_by_blocks(inputs, self._lanes)
+        return result if result.shape[1] == self.rows else result[:, : self.rows]
+
+    def _product_by_blocks(self, inputs: Tensor, lanes: int) -> Tensor:
+        padded = self._packed.shape[0]
+        result = inputs.new_empty(inputs.shape[0], padded)
+        step = max(1, _BLOCK // (self._width * lanes)) * lanes
+        for start in range(0, padded, step):
+            end = min(padded, start + step)
+            result[:, start:end] = inputs @ self._restored(start, end, lanes, inputs.dtype)
+        return result
+
+    def _restored(self, start: int, end: int, lanes: int, dtype: torch.dtype) -> Tensor:
+        """Rows `start` to `end` (`start` a multiple of `lanes`) as [width, end - start]."""
+        codes = _unpacked(self._packed, start, end, lanes).sub_(_MIDDLE).view(torch.int8)
+        weights = codes.to(dtype).view(-1, self._group, end - start)
+        both = self._scales_and_zeros[:, start:end].to(dtype)
+        scales, zeros = both[:, None, :, 0].contiguous(), both[:, None, :, 1].contiguous()
+        return torch.addcmul(zeros, weights, scales, out=weights).view(self._width, end - start)
+
+    def exact(self) -> Tensor:
+        padded = self._packed.shape[0]
+        if self._lanes is not None:
+            turned = self._restored(0, padded, self._lanes, torch.float32)
+        else:
+            # A processor whose packing is not known here: multiplying by one is exact.
+            turned = torch.ops.aten._weight_int4pack_mm_for_cpu(
+                torch.eye(self._width),
+                self._packed,
+                self._group,
+                self._scales_and_zeros.float(),
+            )
+        return turned.t()[: self.rows, : self.columns].contiguous()
+
+    @property
+    def nbytes(self) -> int:
+        return self._packed.nbytes + self._scales_and_zeros.nbytes
+
+    @staticmethod
+    def beside(parts: list[Int4Matrix]) -> Int4Matrix | None:
+        """One matrix with the rows of all, or None where their groups differ, or where rows
+        that were padded would come between.
+        """
+        first = parts[0]
+        alike = all(
+            (part._group, part._width, part.columns) == (first._group, first._width, first.columns)
+            for part in parts
+        )
+        whole = first._lanes is not None and all(
+            part.rows % first._lanes == 0 for part in parts[:-1]
+        )
+        if not alike or not whole:
+            return None
+        joined = object.__new__(Int4Matrix)
+        joined.rows = sum(part.rows for part in parts)
+        joined.columns, joined.dtype = first.columns, first.dtype
+        joined._width, joined._group, joined._lanes = first._width, first._group, first._lanes
+        joined._packed = torch.cat([part._packed for part in parts])
+        joined._scales_and_zeros = torch.cat([part._scales_and_zeros for part in parts], dim=1)
+        return joined
+
+
+def pair_codes(codes: Tensor) -> Tensor:
+    """Two 4-bit codes a byte: [rows, columns] to [rows, columns / 2]."""
+    return codes[:, 0::2] | (codes[:, 1::2] << 4)
+
+
+def _pack(pairs: Tensor) -> Tensor:
+    """The kernel's own order, a piece of rows at a time: the conversion wants 4 bytes a code."""
+    rows, half = pairs.shape
+    packed = torch.empty(rows, half, dtype=torch.uint8)
+    step = max(1, _BLOCK // (2 * half * 64)) * 64
+
+    def work(start: int) -> None:
+        piece = pairs[start : start + step]
+        codes = torch.stack((piece & 15, piece >> 4), dim=-1).view(-1, 2 * half).int()
+        packed[start : start + step] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+
+    on_all_cores(work, range(0, rows, step))
+    return packed
+
+
+def _unpacked(packed: Tensor, start: int, end: int, lanes: int) -> Tensor:
+    """Codes of rows `start` to `end` as uint8 [width, end - start], columns first.
+
+    A full block of `lanes` rows lies column by column, row j beside row j + lanes/2 in a byte;
+    the rows after the last full block lie column by column too, neighbours in a byte.
+    """
+    half = packed.shape[1]
+    width, full = 2 * half, (end - start) // lanes * lanes
+    codes = torch.empty(width, end - start, dtype=torch.uint8)
+    if full:
+        blocks = packed[start : start + full].view(full // lanes, width, lanes // 2)
+        turned = blocks.transpose(0, 1).contiguous()
+        inside = codes[:, :full].view(width, full // lanes, 2, lanes // 2)
+        torch.bitwise_and(turned, 15, out=inside[:, :, 0])
+        torch.bitwise_right_shift(turned, 4, out=inside[:, :, 1])
+    if full < end - start:
+        rest = packed[start + full : end].reshape(width, (end - start - full) // 2)
+        codes[:, full:] = torch.stack((rest & 15, rest >> 4), dim=-1).flatten(1)
+    return codes
+
+
+def _lanes() -> int | None:
+    """Rows of a packed block on this processor: 64 with AVX-512, 32 with AVX2, None where the
+    order is another one. Found by packing a small matrix and reading it back.
+    """
+    codes = (torch.arange(80 * 32, dtype=torch.int32) * 7 % 16).view(80, 32)
+    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+    for lanes in (64, 32):
+        if torch.equal(_unpacked(packed, 0, 80, lanes).t().int(), codes):
+            return lanes
+    return None
