@@ -22,12 +22,15 @@ class Pen {
     this.add(h("line", { x1: MIDDLE, y1: this.y, x2: MIDDLE, y2: this.y + length, class: "slm-flow" }));
     this.y += length;
   }
-  box(label, detail, kind, height = 20) {
+  box(label, detail, kind, extra = 0) {
     const top = this.y;
+    const lines = wrap(detail);
+    const height = 20 + 12 * lines.length + (lines.length ? 1 : 0) + extra;
     this.add(h("rect", { x: LEFT + 12, y: top, width: RIGHT - LEFT - 24, height, rx: 3, class: `slm-box slm-box-${kind}` }));
     this.text(MIDDLE, top + 14, label, { class: "slm-box-label", "text-anchor": "middle" });
-    if (detail) this.text(MIDDLE, top + 26, detail, { class: "slm-box-detail", "text-anchor": "middle" });
+    lines.forEach((line, i) => this.text(MIDDLE, top + 26 + 12 * i, line, { class: "slm-box-detail", "text-anchor": "middle" }));
     this.y += height;
+    return this.y - extra;
   }
 }
 
@@ -35,13 +38,24 @@ function part(pen, each) {
   if (each.kind === "norm") return pen.box(each.label, "", "norm");
   const heads = each.kind === "attention" || each.kind === "cross-attention" || each.kind === "linear attention";
   const label = each.repeats > 1 ? `${each.repeats} × ${each.label}` : each.label;
-  const tall = heads && each.heads ? 32 + rows(each).length * 13 + 2 : each.detail ? 33 : 20;
-  const top = pen.y;
-  pen.box(label, clip(each.detail), each.kind.replace(" ", "-"), tall);
-  if (heads && each.heads) groups(pen, each, top + 33);
+  const drawn = heads && each.heads;
+  const below = pen.box(label, each.detail, each.kind.replace(" ", "-"), drawn ? rows(each).length * 13 + 1 : 0);
+  if (drawn) groups(pen, each, below);
 }
 
-const clip = (words) => (words.length > 58 ? `${words.slice(0, 57)}…` : words);
+const LINE = 54; // characters that fit a box
+
+// In lines at commas or spaces.
+function wrap(words) {
+  const lines = [];
+  let rest = words || "";
+  while (rest.length > LINE) {
+    const cut = Math.max(rest.lastIndexOf(" ", LINE), 20);
+    lines.push(rest.slice(0, cut));
+    rest = rest.slice(cut).trim();
+  }
+  return rest ? [...lines, rest] : lines;
+}
 
 const SQUARE = 7;
 const GROUP_GAP = 4;
@@ -124,9 +138,9 @@ function stackOf(shape, stack, alone) {
   const { embedding } = shape;
   if (!alone) { pen.text(12, pen.y + 12, stack.role === "encoder" ? "Encoder: reads the input" : "Decoder: writes, and attends to the encoder", { class: "slm-times" }); pen.y += 19; }
   pen.box("Token embedding", `${embedding.vocab_size.toLocaleString("en")} tokens × ${embedding.size.toLocaleString("en")}` +
-    (embedding.factorised ? `, projected to ${embedding.hidden_size.toLocaleString("en")}` : ""), "embedding", 33);
+    (embedding.factorised ? `, projected to ${embedding.hidden_size.toLocaleString("en")}` : ""), "embedding");
   pen.arrow(GAP);
-  pen.box(`Positions: ${clip(embedding.positions)}`, "", "position");
+  pen.box("Positions", embedding.positions, "position");
   if (embedding.norm) { pen.arrow(GAP); pen.box(embedding.norm, "", "norm"); }
   pen.arrow();
   const mixed = stack.layers.length > 1;
@@ -142,7 +156,7 @@ function stackOf(shape, stack, alone) {
   if (!last) pen.box("to every decoder layer", "", "out");
   else if (shape.head === null) pen.box("one vector a token", "", "out");
   else pen.box(shape.head === "tied" ? "Head: the embedding's own table" : "Head", `${embedding.hidden_size.toLocaleString("en")} × ${embedding.vocab_size.toLocaleString("en")} tokens`,
-    shape.head === "tied" ? "embedding" : "head", 33);
+    shape.head === "tied" ? "embedding" : "head");
   const height = pen.y + 3;
   const what = `${shape.name}: ${stack.num_layers} ${stack.role} layers; ` +
     stack.layers.map((each) => `${each.count} × ${each.branches.flatMap((one) => one.parts).map((one) => [one.label, one.detail].filter(Boolean).join(" ")).join(", ")}`).join("; ");

@@ -16,7 +16,7 @@ const COLUMNS = [
   ["use", "Commercial use", (row) => row.use, (row) => row.use],
   ["licence", "Licence", (row) => row.licence, (row) => row.licence],
   ["context", "Context", (row) => row.context_text, (row) => row.context, true],
-  ["attention", "Attention", (row) => row.attention_text, (row) => row.attention_text],
+  ["attention", "Attention", (row) => row.attention.join(", ") || "n/a", (row) => row.attention.join() || null],
   ["kv", "KV cache, 1 k tokens", (row) => row.kv_text, (row) => row.kv, true],
   ["layers", "Layers", (row) => row.layers ?? "n/a", (row) => row.layers, true],
   ["hidden", "Width", (row) => row.hidden ?? "n/a", (row) => row.hidden, true],

@@ -77,7 +77,7 @@ def count_text(number: int | None) -> str:
     if number is None:
         return "n/a"
     for unit, size in (("B", 10**9), ("M", 10**6), ("k", 10**3)):
-        if number >= size:
+        if number >= 0.9995 * size:
             return f"{number / size:.3g} {unit}"
     return str(number)
 

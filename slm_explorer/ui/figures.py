@@ -99,10 +99,14 @@ def memory_by_context(curves: Sequence[Curve], limit: int, limit_name: str) -> P
         {
             "type": "scatter",
             "mode": "lines",
-            "name": f"{curve.name}, {curve.precision}",
+            "name": curve.name,
+            "legendgroup": curve.name,
+            # One entry a model; the dashes are explained once, below.
+            "showlegend": curve.precision == precisions[0],
             "x": list(curve.tokens),
             "y": [size / 1e9 for size in curve.sizes],
-            "hovertemplate": "%{x:,} tokens: %{y:.3g} GB<extra>%{fullData.name}</extra>",
+            "hovertemplate": "%{x:,} tokens: %{y:.3g} GB"
+            f"<extra>%{{fullData.name}}, {curve.precision}</extra>",
             "line": {
                 "color": COLOURS[names.index(curve.name) % len(COLOURS)],
                 "dash": _DASHES[precisions.index(curve.precision) % len(_DASHES)],
@@ -110,6 +114,17 @@ def memory_by_context(curves: Sequence[Curve], limit: int, limit_name: str) -> P
             },
         }
         for curve in curves
+    ]
+    traces += [
+        {
+            "type": "scatter",
+            "mode": "lines",
+            "name": precision,
+            "x": [None],
+            "y": [None],
+            "line": {"color": _QUIET, "dash": dash, "width": 2},
+        }
+        for precision, dash in zip(precisions, _DASHES, strict=False)
     ]
     ends = sorted({tokens for curve in curves for tokens in (curve.tokens[0], curve.tokens[-1])})
     traces.append(
@@ -236,6 +251,7 @@ def _figure(
             "font": {"color": _QUIET, "size": 12, "family": "system-ui, sans-serif"},
             "legend": {
                 "orientation": "h",
+                "font": {"size": 11},
                 "x": 0,
                 "y": 1.02,
                 "yanchor": "bottom",
