@@ -25,6 +25,7 @@ from transformers.cache_utils import Cache
 
 from slm_explorer.compression.packed import PackedLinear, fused
 from slm_explorer.engines.kv_cache import BufferedLayer
+from slm_explorer.engines.memory import return_freed_memory
 
 Projection = Callable[[Tensor], Tensor]
 
@@ -108,7 +109,12 @@ class LeanDecoder:
         self._embedding_multiplier = getattr(config, "embedding_multiplier", 1.0)
         self._residual_multiplier = getattr(config, "residual_multiplier", 1.0)
         self._logits_scaling = getattr(config, "logits_scaling", 1.0)
-        self._layers = [_layer(layer, wide=wide) for layer in model.model.layers]
+        self._layers: list[_Layer] = []
+        for layer in model.model.layers:
+            self._layers.append(_layer(layer, wide=wide))
+            # Threads read the weights, and what they allocated and this one frees is of no use
+            # to it: unreturned, packing takes the model's size again for a moment.
+            return_freed_memory()
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
 
     @torch.inference_mode()
