@@ -1,0 +1,159 @@
+"""How much memory one worker takes: an interval, from a model's numbers alone.
+
+The estimate is what one worker process has to itself (USS) at its worst moment: what is freed
+when it ends. `scripts/measure_fit.py` sets it beside measured peaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slm_explorer.catalog.cards import Card
+from slm_explorer.catalog.checkpoint import CheckpointFacts
+from slm_explorer.catalog.numbers import ModelNumbers, numbers_of
+from slm_explorer.errors import InvalidRequest
+
+RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4")
+"""What a footprint can be estimated for."""
+
+# Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
+# engine and transformers' model code preloaded. Measured with torch 2.13.0 CPU, transformers
+# 5.23.0, Linux x86_64, November 2026: 24 to 38 MB after the first answer of models below 2 MB,
+# more with the kernels and threads that wider models bring in.
+BASE_BYTES = 48_000_000
+BASE_LOW_BYTES = 24_000_000
+# The engine reads a prompt in pieces of this many tokens.
+PREFILL_TOKENS = 512
+_CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
+# int4 keeps a scale and an offset for so many weights.
+_INT4_GROUP = 64
+# Blocks freed by one layer are kept by the allocator, and the next layer finds only some of them:
+# twice the working set was seen.
+_KEPT = 2
+# Allocators keep freed blocks and round sizes up.
+_SLACK = 0.10
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What this machine's own loads say of the base: bytes to add to it, from `count` loads."""
+
+    bytes: int = 0
+    count: int = 0
+
+
+NO_CORRECTION = Correction()
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """Bytes of one worker. `total` is the expected peak, the sum of the parts; `low` is before
+    the first token, `high` adds allocator slack. `loaded` is the expected peak before the first
+    token. `kv_cache` and `activations` are None where the config does not tell them; the total
+    then lacks them. `base` includes `correction`.
+    """
+
+    weights: int
+    kv_cache: int | None
+    activations: int | None
+    base: int
+    total: int
+    low: int
+    high: int
+    loaded: int
+    correction: Correction = NO_CORRECTION
+
+
+def estimate_footprint(
+    source: CheckpointFacts | Card,
+    *,
+    recipe: str = "native",
+    context_tokens: int = 2048,
+    correction: Correction = NO_CORRECTION,
+) -> Footprint:
+    """Estimate what one worker takes to read and write `context_tokens`, batch 1, on a CPU.
+
+    Method. Weights: see `weights_bytes`. KV cache: keys and values of every caching layer, as
+    far as its window, in the dtype of the computation. Activations: what one layer holds at
+    once while a piece of at most PREFILL_TOKENS is read (an encoder reads all of it at once),
+    with the attention's mask, and a row of float32 logits. Base: BASE_BYTES and what this
+    machine's own loads correct it by. A context longer than the model's counts as the model's.
+
+    Raises InvalidRequest for an unknown recipe, for a context without tokens, and for a card
+    whose size is not known.
+    """
+    if recipe not in RECIPES:
+        raise InvalidRequest(
+            f"No recipe is called {recipe!r}; memory is estimated for {', '.join(RECIPES)}."
+        )
+    if context_tokens < 1:
+        raise InvalidRequest(f"A context has at least 1 token, not {context_tokens}.")
+    found = numbers_of(source)
+    if found is None:
+        raise InvalidRequest("The size of this model is not known, so its memory is not either.")
+    width = _CAST_BYTES.get(recipe, found.value_bytes)
+    tokens = context_tokens if found.max_tokens is None else min(context_tokens, found.max_tokens)
+    weights = weights_bytes(found, recipe)
+    kv_values = found.kv_values(tokens)
+    kv_cache = None if kv_values is None else kv_values * width
+    activations = _activations(found, tokens, width)
+    base = max(0, BASE_BYTES + correction.bytes)
+    total = weights + (kv_cache or 0) + (activations or 0) + base
+    loaded = weights + base
+    return Footprint(
+        weights=weights,
+        kv_cache=kv_cache,
+        activations=activations,
+        base=base,
+        total=total,
+        low=weights + min(BASE_LOW_BYTES, base),
+        high=int(total * (1 + _SLACK)),
+        loaded=loaded,
+        correction=correction,
+    )
+
+
+def weights_bytes(found: ModelNumbers, recipe: str) -> int:
+    """Bytes of the weights under a recipe.
+
+    As stored for "native"; parameters x bytes for a cast. int8: a byte a weight and a scale a
+    row. int4: half a byte and a scale and an offset for every 64; tables of tokens, and heads
+    tied to them, get 8 bits. Norms and biases stay as they are: less than 1 % of any model here.
+    A checkpoint that is quantized already keeps its stored size.
+    """
+    if recipe == "native" or found.parameters is None:
+        return found.stored_bytes
+    if recipe in _CAST_BYTES:
+        return found.parameters * _CAST_BYTES[recipe]
+    width = found.value_bytes
+    rows = width / (found.hidden or 1024)
+    tables = min(found.tables, found.parameters)
+    matrices = found.parameters - tables
+    per_matrix_weight = 1 + rows
+    if recipe == "int4":
+        per_matrix_weight = 0.5 + 2 * width / _INT4_GROUP
+    return round(matrices * per_matrix_weight + tables * (1 + rows))
+
+
+def _activations(found: ModelNumbers, tokens: int, width: int) -> int | None:
+    """Bytes at the widest moment of reading a piece of the prompt; None without its sizes."""
+    if found.hidden is None or found.vocab is None:
+        return None
+    whole = found.kind in ("encoder", "encoder-decoder")
+    piece = tokens if whole else min(tokens, PREFILL_TOKENS)
+    # Where the config has no MLP width, the usual one of GPTs: four times hidden.
+    wide = found.intermediate or 4 * found.hidden
+    queries = (found.heads or 0) * (found.head_dim or 0)
+    keys = (found.kv_heads or 0) * (found.head_dim or 0)
+    # The residual stream, its norm and its sum; then the MLP's gate, product and result, or the
+    # queries, keys and values with their rotated copies.
+    values = 4 * found.hidden + max(4 * wide, 3 * (queries + 2 * keys))
+    # A piece after others needs a mask, and then every head's scores are kept whole.
+    pairs = (found.heads or 0) * piece * tokens
+    scores = pairs * width if tokens > piece or whole else 0
+    if found.eager:
+        # Scores, masked scores and their softmax, in float32.
+        scores = 3 * 4 * pairs
+    # oneDNN reorders a bf16 matrix that was not packed before for every product, the head's too.
+    reordered = 0 if found.lean or width != 2 else found.vocab * found.hidden * width
+    return _KEPT * piece * values * width + scores + reordered + 8 * found.vocab + found.masks
