@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -9,11 +10,11 @@ import gradio as gr
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.claims import Claim, claims_about
 from slm_explorer.catalog.taxonomy import Method, members
-from slm_explorer.errors import UnknownModel
+from slm_explorer.errors import StorageError, UnknownModel
 from slm_explorer.services import Services
-from slm_explorer.ui.catalog_fit import FitChoice, fit_view
+from slm_explorer.ui.catalog_fit import FitChoice, Lights
 from slm_explorer.ui.catalog_rows import catalog_rows
-from slm_explorer.ui.catalog_view import card_view, details_view
+from slm_explorer.ui.catalog_view import Peak, card_view, details_view
 from slm_explorer.ui.components import sent, view
 from slm_explorer.ui.models import ModelList, reason_it_cannot_run
 
@@ -33,11 +34,13 @@ class Explore:
         self,
         services: Services,
         models: ModelList,
+        lights: Lights,
         claims: tuple[Claim, ...],
         methods: tuple[Method, ...],
     ) -> None:
         self._services = services
         self._models = models
+        self._lights = lights
         self._claims = claims
         cards = services.catalog.cards
         self._methods: dict[str, list[Method]] = {card.id: [] for card in cards}
@@ -49,7 +52,7 @@ class Explore:
         self.chosen = gr.State(first.id)
         self.fit = view(
             "fit",
-            fit_view(services, FitChoice(), models.choices()),
+            lights.view(FitChoice(), models.choices()),
             sends=("fit",),
             elem_id="slm-fit",
         )
@@ -72,26 +75,40 @@ class Explore:
         event(self._choose, None, [self.card, self.details, self.chosen], **_QUIET)
 
     def refreshes(self, event: Any) -> None:
-        """Look again, at this event, which models are on this machine."""
-        event(self._lights, self.choice, self.fit, **_QUIET)
+        """Look again, at this event, which models are here and what was measured of them."""
+        event(self._refresh, [self.choice, self.chosen], [self.fit, self.card], **_QUIET)
 
     def _fit(self, event: gr.EventData) -> tuple[object, FitChoice]:
         choice = FitChoice.of(sent(event, "device"), sent(event, "recipe"), sent(event, "context"))
-        return self._lights(choice), choice
+        return self._lights.view(choice, self._models.choices()), choice
 
-    def _lights(self, choice: FitChoice) -> dict[str, object]:
+    def _refresh(self, choice: FitChoice, chosen: str) -> tuple[object, object]:
         self._models.refresh()
-        return fit_view(self._services, choice, self._models.choices())
+        lights = self._lights.view(choice, self._models.choices())
+        return lights, self._card(self._services.catalog.get(chosen), self._peaks(chosen))
 
     def _choose(self, event: gr.EventData) -> tuple[object, object, object]:
         try:
             card = self._services.catalog.get(str(sent(event, "id")))
         except UnknownModel:
             return gr.skip(), gr.skip(), gr.skip()
-        return self._card(card), self._details(card), card.id
+        return self._card(card, self._peaks(card.id)), self._details(card), card.id
 
-    def _card(self, card: Card) -> dict[str, object]:
-        return card_view(card, reason_it_cannot_run(self._services, card))
+    def _card(self, card: Card, peaks: Sequence[Peak] = ()) -> dict[str, object]:
+        return card_view(card, reason_it_cannot_run(self._services, card), peaks)
+
+    def _peaks(self, card_id: str) -> list[Peak]:
+        """The last measured peak of a load; none where no load was measured or kept."""
+        try:
+            loads = self._services.store.loads()
+        except StorageError:
+            return []
+        found = [
+            Peak(measured, predicted)
+            for model, predicted, measured in loads
+            if model == card_id and measured is not None
+        ]
+        return found[-1:]
 
     def _details(self, card: Card) -> dict[str, object]:
         claims = claims_about(self._claims, card.id)

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from slm_explorer.catalog.cards import Card
-from slm_explorer.catalog.fit import estimate_footprint
-from slm_explorer.errors import InvalidRequest
+from slm_explorer.catalog.devices import THIS_MACHINE, Device, load_devices, this_machine
+from slm_explorer.catalog.fit import Fit, fit_all
 from slm_explorer.services import Services
 from slm_explorer.units import format_bytes
 
-THIS_MACHINE = "here"
-RECIPES = {"native": "as stored", "f32": "f32", "bf16": "bf16", "f16": "f16"}
+RECIPES = {
+    "native": "as stored", "f32": "f32", "bf16": "bf16", "f16": "f16", "int8": "int8",
+    "int4": "int4",
+}  # fmt: skip
 CONTEXTS = (512, 2048, 8192, 32768, 131072)
-FITS, TIGHT, TOO_BIG, UNKNOWN = range(4)
+# In the order of the page's VERDICTS.
+_CODES = {"fits": 0, "tight": 1, "too big": 2, "n/a": 3}
 
 
 @dataclass(frozen=True)
@@ -36,45 +38,51 @@ class FitChoice:
         )
 
 
-def fit_view(services: Services, choice: FitChoice, here: Collection[str]) -> dict[str, object]:
-    """The value of the `fit` view: the controls, the limit, and a compact row for every card:
-    [verdict, low, expected, high, weights, KV cache, activations, base] in bytes, or
-    [UNKNOWN, reason]. `here` is the ids of the models whose weights are on this machine.
+class Lights:
+    """The devices to choose from, and the lights on any of them."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._others = load_devices(services.assets)
+
+    def device(self, device_id: str) -> Device:
+        """The device of that id; this machine where there is none."""
+        here = self._here()
+        return next((each for each in self._others if each.id == device_id), here)
+
+    def view(self, choice: FitChoice, here: Collection[str]) -> dict[str, object]:
+        """The value of the `fit` view: the controls, the limit, and a compact row for every card,
+        see `_row`. `here` is the ids of the models whose weights are on this machine.
+        """
+        device = self.device(choice.device)
+        found = fit_all(self._services.catalog.cards, device, choice.recipe, choice.context)
+        return {
+            "devices": [[each.id, each.name] for each in (self._here(), *self._others)],
+            "recipes": list(RECIPES.items()),
+            "contexts": list(CONTEXTS),
+            "device": device.id,
+            "recipe": choice.recipe,
+            "context": choice.context,
+            "limit": device.usable_bytes,
+            "limit_text": format_bytes(device.usable_bytes),
+            "limit_title": f"{device.reason} ({device.source})",
+            "fits": {card_id: _row(fit) for card_id, fit in found.items()},
+            "here": sorted(here),
+        }
+
+    def _here(self) -> Device:
+        total = self._services.memory_limit
+        return this_machine(total, self._services.budget(), "its true limit")
+
+
+def _row(fit: Fit) -> list[object]:
+    """[verdict, low, expected, high, weights, KV cache, activations, base] in bytes; or
+    [verdict, reason] where nothing is known.
     """
-    limit = services.memory_limit
-    return {
-        "devices": [[THIS_MACHINE, "This machine"]],
-        "recipes": list(RECIPES.items()),
-        "contexts": list(CONTEXTS),
-        "device": THIS_MACHINE,
-        "recipe": choice.recipe,
-        "context": choice.context,
-        "limit": limit,
-        "limit_text": format_bytes(limit),
-        "fits": {card.id: _row(card, choice, limit) for card in services.catalog.cards},
-        "here": sorted(here),
-    }
-
-
-def _row(card: Card, choice: FitChoice, limit: int) -> list[object]:
-    try:
-        found = estimate_footprint(card, recipe=choice.recipe, context_tokens=choice.context)
-    except InvalidRequest:
-        return [UNKNOWN, _reason(card)]
-    verdict = FITS if found.high <= limit else TIGHT if found.total <= limit else TOO_BIG
+    code, found = _CODES[fit.verdict], fit.footprint
+    if found is None:
+        return [code, fit.reason.removeprefix("n/a: ")]
     return [
-        verdict, found.low, found.total, found.high,
+        code, found.low, found.total, found.high,
         found.weights, found.kv_cache, found.activations, found.base,
     ]  # fmt: skip
-
-
-def _reason(card: Card) -> str:
-    if card.model_type is None and not card.shipped:
-        return "a method, not a model: there are no weights"
-    return "its parameter count is not known" if card.architecture else "its files are not here"
-
-
-def device_limit(services: Services, device: str) -> tuple[int, str]:
-    """The memory of a device in bytes, and its name in a sentence."""
-    del device
-    return services.memory_limit, "this machine"

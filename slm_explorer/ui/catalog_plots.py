@@ -17,7 +17,7 @@ from slm_explorer.catalog.kv import kv_cache
 from slm_explorer.services import Services
 from slm_explorer.ui import figures
 from slm_explorer.ui.catalog_compare import chosen_cards
-from slm_explorer.ui.catalog_fit import FitChoice, device_limit
+from slm_explorer.ui.catalog_fit import FitChoice, Lights
 from slm_explorer.ui.catalog_shape import COMPONENT_NAMES
 
 # Where nothing is chosen: each attends in another way, so that their curves differ.
@@ -43,8 +43,11 @@ class Drawn:
 class Plots:
     """`opens` draws what the chosen models have changed when the tab is selected."""
 
-    def __init__(self, services: Services, picks: gr.State, choice: gr.State) -> None:
+    def __init__(
+        self, services: Services, lights: Lights, picks: gr.State, choice: gr.State
+    ) -> None:
         self._services = services
+        self._lights = lights
         self._drawn = gr.State(Drawn())
         self._note = gr.Markdown(elem_classes="slm-plot-note")
         gr.Markdown("### What does a longer context cost in memory?")
@@ -73,12 +76,12 @@ class Plots:
         cards = chosen_cards(self._services, picks or EXAMPLES)
         ids = tuple(card.id for card in cards)
         held = [name for name in PRECISION_BITS if name in precisions]
-        limit, limit_name = device_limit(self._services, choice.device)
-        memory_key = (ids, tuple(held), limit)
+        device = self._lights.device(choice.device)
+        memory_key = (ids, tuple(held), device.id)
         memory, parts, time = gr.skip(), gr.skip(), gr.skip()
         if drawn.memory != memory_key:
             curves = [curve for card in cards for curve in memory_curves(card, held)]
-            memory = figures.memory_by_context(curves, limit, limit_name)
+            memory = figures.memory_by_context(curves, device.usable_bytes, device.name)
         if drawn.parts != ids:
             parts = figures.parameters_by_component(component_bars(cards), COMPONENT_NAMES)
         if not drawn.over_time:

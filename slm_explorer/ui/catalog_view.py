@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 
 from slm_explorer.catalog.cards import Architecture, Card, is_verified
 from slm_explorer.catalog.claims import Claim
@@ -11,6 +11,7 @@ from slm_explorer.catalog.licences import licence_terms
 from slm_explorer.catalog.taxonomy import Method
 from slm_explorer.ui.catalog_rows import COMMERCIAL_USE
 from slm_explorer.ui.catalog_shape import components_view, shape_view
+from slm_explorer.units import format_bytes
 
 # Fields that another part of the card shows.
 _APART = {
@@ -30,7 +31,15 @@ _LABELS = {
 }
 
 
-def card_view(card: Card, reason: str | None) -> dict[str, object]:
+@dataclass(frozen=True)
+class Peak:
+    """What a load of the model took on this machine beside what was predicted, bytes."""
+
+    measured: int
+    predicted: int
+
+
+def card_view(card: Card, reason: str | None, peaks: Sequence[Peak] = ()) -> dict[str, object]:
     """The card's head; `reason` says why the model cannot run now, None where it can."""
     return {
         "id": card.id,
@@ -40,6 +49,15 @@ def card_view(card: Card, reason: str | None) -> dict[str, object]:
         "shipped": card.shipped,
         "reason": reason,
         "notes": card.notes or "",
+        "peaks": [
+            {
+                "bytes": peak.measured,
+                "text": f"{format_bytes(peak.measured)} at its last load, predicted "
+                f"{format_bytes(peak.predicted)}",
+                "title": "Peak private memory (USS) of the worker's process until it had loaded",
+            }
+            for peak in peaks
+        ],
     }
 
 

@@ -131,7 +131,7 @@ def memory_by_context(curves: Sequence[Curve], limit: int, limit_name: str) -> P
         {
             "type": "scatter",
             "mode": "lines",
-            "name": f"limit of {limit_name}",
+            "name": f"limit: {limit_name}",
             "x": [ends[0], ends[-1]] if ends else [512, 2048],
             "y": [limit / 1e9, limit / 1e9],
             "hovertemplate": "%{y:.3g} GB<extra>%{fullData.name}</extra>",
