@@ -6,15 +6,26 @@ import json
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from slm_explorer.assets import asset_folder
 from slm_explorer.bench import BenchPlan, run_bench
+from slm_explorer.catalog.advice_rules import load_rules
+from slm_explorer.catalog.advisor import Advice, Wish, advise
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
-from slm_explorer.catalog.fit import card_row, estimate_footprint, fit
+from slm_explorer.catalog.devices import (
+    THIS_MACHINE,
+    Device,
+    find_device,
+    load_devices,
+    this_machine,
+)
+from slm_explorer.catalog.fit import Fit, card_row, estimate_footprint, fit, fit_all
+from slm_explorer.catalog.footprint import NO_CORRECTION, Correction, Footprint
 from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.catalog.search import Facets, facets_row
@@ -32,14 +43,15 @@ from slm_explorer.runtime.launcher import LocalLauncher
 from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.settings import Settings
 from slm_explorer.skills import list_suites, load_suite
-from slm_explorer.store import Store
+from slm_explorer.store import Load, Store
 from slm_explorer.types import ModelInfo, ModelSpec
 
 # What a footprint counts for the KV cache when no conversation has been seen yet.
 EXPECTED_CONTEXT_TOKENS = 2048
 
-# Bits a weight takes with its scales, tables of tokens in 8 bits, and what making them needs.
-_PACKED_BITS = {"int8": 9.0, "int4": 6.0}
+# The base is corrected by loads of models up to this size, the newest ones.
+_SMALL_MODEL_BYTES = 10**9
+_NEWEST_LOADS = 20
 
 _log = logging.getLogger(__name__)
 
@@ -63,11 +75,54 @@ class Services:
     def model_rows(self, search: str = "", facets: Facets | None = None) -> list[dict[str, object]]:
         """The catalog's rows, each with its fit for this machine's true limit."""
         cards = self.catalog.search(search, facets)
-        return [card_row(card, self.memory_limit) | facets_row(card) for card in cards]
+        by = self.correction
+        return [card_row(card, self.memory_limit, by) | facets_row(card) for card in cards]
 
     def fits_here(self, card: Card) -> bool:
         """Does the card's model fit this machine's true limit, if only just?"""
-        return fit(card, self.memory_limit).verdict in ("fits", "tight")
+        found = fit(card, self.memory_limit, correction=self.correction)
+        return found.verdict in ("fits", "tight")
+
+    @property
+    def correction(self) -> Correction:
+        """What the loads on this machine so far say of the estimated base."""
+        return memory_correction(self.store)
+
+    @property
+    def devices(self) -> tuple[Device, ...]:
+        """This machine with its true limits, then the devices of the list."""
+        reading = read_memory()
+        here = this_machine(reading.limit, self.budget(), reading.source)
+        return (here, *load_devices(self.assets))
+
+    def fits(self, device: str, recipe: str, context_tokens: int) -> dict[str, Fit]:
+        """The verdict of every card on a device, by id."""
+        chosen = find_device(self.devices, device)
+        return fit_all(self.catalog.cards, chosen, recipe, context_tokens, self.correction)
+
+    def advise(self, wish: Wish, device: str = THIS_MACHINE) -> Advice:
+        """The three best models and recipes for `wish` on a device; see catalog.advisor."""
+        return advise(
+            self.catalog.cards,
+            wish,
+            find_device(self.devices, device),
+            load_rules(self.assets),
+            correction=self.correction,
+            measured=self._measured_speeds(),
+        )
+
+    def _measured_speeds(self) -> dict[tuple[str, str], float]:
+        """Decode tokens/s of this machine's own benchmarks, by model and recipe, the newest."""
+        found: dict[tuple[str, str], float] = {}
+        try:
+            rows = self.store.runs("bench")
+        except StorageError:
+            return found
+        for row in rows:
+            speed = row.get("decode_tps")
+            if isinstance(speed, float) and row.get("engine") == "torch":
+                found[str(row.get("model")), str(row.get("recipe"))] = speed
+        return found
 
     def bench(
         self,
@@ -150,24 +205,26 @@ def build_services(settings: Settings) -> Services:
     store = Store(settings.home)
     threads = settings.threads or max(1, int(cpu_limit().cores))
 
-    def footprint(spec: ModelSpec) -> int:
-        facts: CheckpointFacts | Card
+    def source(spec: ModelSpec) -> CheckpointFacts | Card | None:
+        facts: CheckpointFacts | Card | None = None
         if spec.path is not None:
             facts = inspect_checkpoint(Path(spec.path))
         elif spec.shape_config is not None:
             facts = catalog.get(spec.model)
-        else:
-            return 0
-        bits = _PACKED_BITS.get(storage_step(spec.recipe).storage)
-        estimate = estimate_footprint(
-            facts,
-            recipe=spec.recipe if bits is None else "native",
-            context_tokens=EXPECTED_CONTEXT_TOKENS,
+        return facts
+
+    def footprint(spec: ModelSpec) -> int:
+        facts = source(spec)
+        return 0 if facts is None else estimated(facts, spec, correction()).total
+
+    def estimated(facts: CheckpointFacts | Card, spec: ModelSpec, by: Correction) -> Footprint:
+        step = storage_step(spec.recipe)
+        return estimate_footprint(
+            facts, recipe=step.name, context_tokens=EXPECTED_CONTEXT_TOKENS, correction=by
         )
-        if bits is not None and facts.parameters is not None:
-            return estimate.total - estimate.weights + int(facts.parameters * bits / 8)
-        # A config that tells no layer sizes: the files are at least what must be read.
-        return estimate.total if estimate else _weights_bytes(facts)
+
+    def correction() -> Correction:
+        return memory_correction(store)
 
     def memory() -> MemoryView:
         reading = read_memory()
@@ -184,6 +241,29 @@ def build_services(settings: Settings) -> Services:
         del info
         try:
             store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak)
+            facts = source(spec)
+            if facts is not None and spec.engine == "torch":
+                plain = estimated(facts, spec, NO_CORRECTION)
+                store.record_peak(
+                    Load(
+                        model=spec.model,
+                        recipe=spec.recipe,
+                        engine=spec.engine,
+                        engine_version=engine_version(),
+                        spec=json.dumps(asdict(spec)),
+                        context_tokens=EXPECTED_CONTEXT_TOKENS,
+                        predicted_bytes=predicted,
+                        loaded_bytes=plain.loaded,
+                        measured_bytes=peak,
+                        weights_bytes=plain.weights,
+                        parts={
+                            "weights": plain.weights,
+                            "kv_cache": plain.kv_cache,
+                            "activations": plain.activations,
+                            "base": plain.base,
+                        },
+                    )
+                )
         except StorageError as error:
             _log.warning("%s", error)
 
@@ -214,5 +294,25 @@ def build_services(settings: Settings) -> Services:
     )
 
 
-def _weights_bytes(facts: CheckpointFacts | Card) -> int:
-    return facts.weights_bytes if isinstance(facts, CheckpointFacts) else 0
+def engine_version() -> str:
+    """What a memory measurement depends on besides the model: it is forgotten with an update."""
+    names = ("torch", "transformers", "slm-explorer")
+    return " ".join(f"{name} {_version(name)}" for name in names)
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def memory_correction(store: Store) -> Correction:
+    """What the loads on this machine so far say of the estimated base."""
+    try:
+        residuals = store.residuals(
+            engine_version(), max_weights=_SMALL_MODEL_BYTES, newest=_NEWEST_LOADS
+        )
+    except StorageError:
+        return NO_CORRECTION
+    return Correction.from_residuals(residuals)

@@ -1,8 +1,9 @@
 """What is worth keeping between runs, in one SQLite file in the home folder.
 
-Two tables: `loads` (predicted beside measured memory of every load) and `runs` (rows of bench
-and evaluate). Losing it loses history only, so a home that cannot be written is said once and
-does not stop the app.
+Three tables: `loads` (predicted beside measured memory of every load), `peaks` (the same with
+what the prediction was made of, to correct later ones) and `runs` (rows of bench and evaluate).
+Losing it loses history only, so a home that cannot be written is said once and does not stop
+the app.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sqlite3
 import threading
 import time
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from slm_explorer.errors import StorageError
@@ -20,10 +22,37 @@ CREATE TABLE IF NOT EXISTS loads (
     at REAL NOT NULL, model TEXT NOT NULL, recipe TEXT NOT NULL, engine TEXT NOT NULL,
     predicted_bytes INTEGER NOT NULL, measured_bytes INTEGER
 );
+CREATE TABLE IF NOT EXISTS peaks (
+    at REAL NOT NULL, engine_version TEXT NOT NULL, weights_bytes INTEGER NOT NULL,
+    loaded_bytes INTEGER NOT NULL, measured_bytes INTEGER, row TEXT NOT NULL
+);
 CREATE TABLE IF NOT EXISTS runs (
     at REAL NOT NULL, kind TEXT NOT NULL, row TEXT NOT NULL
 );
 """
+
+
+@dataclass(frozen=True)
+class Load:
+    """One load as it was predicted and measured. Bytes, tokens, seconds since 1970.
+
+    `predicted_bytes` is for `context_tokens`; `loaded_bytes` is the peak expected before the
+    first token, without any correction, which `measured_bytes` stands beside (None: unknown).
+    `parts` are those of the prediction. `engine_version` says with which engine it was measured.
+    """
+
+    model: str
+    recipe: str
+    engine: str
+    engine_version: str
+    spec: str
+    context_tokens: int
+    predicted_bytes: int
+    loaded_bytes: int
+    measured_bytes: int | None
+    weights_bytes: int
+    parts: dict[str, int | None] = field(default_factory=dict)
+    at: float = 0.0
 
 
 class Store:
@@ -42,6 +71,41 @@ class Store:
             "INSERT INTO loads VALUES (?, ?, ?, ?, ?, ?)",
             (time.time(), model, recipe, engine, predicted, measured),
         )
+
+    def record_peak(self, load: Load) -> None:
+        """Keep a load's prediction and measurement, dated now where it has no date."""
+        at = load.at or time.time()
+        row = json.dumps(asdict(load) | {"at": at})
+        self._write(
+            "INSERT INTO peaks VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                at,
+                load.engine_version,
+                load.weights_bytes,
+                load.loaded_bytes,
+                load.measured_bytes,
+                row,
+            ),
+        )
+
+    def peaks(self, model: str | None = None) -> list[Load]:
+        """Every load kept by `record_peak`, or those of one model, oldest first."""
+        with self._lock:
+            rows = self._open().execute("SELECT row FROM peaks ORDER BY at").fetchall()
+        found = [Load(**json.loads(row)) for (row,) in rows]
+        return [load for load in found if model is None or load.model == model]
+
+    def residuals(self, engine_version: str, *, max_weights: int, newest: int) -> list[int]:
+        """Measured minus expected bytes of the newest loads of that engine version, each of a
+        model of at most `max_weights` bytes: there the base is a large share.
+        """
+        with self._lock:
+            rows = self._open().execute(
+                "SELECT measured_bytes - loaded_bytes FROM peaks WHERE measured_bytes IS NOT NULL "
+                "AND engine_version = ? AND weights_bytes <= ? ORDER BY at DESC LIMIT ?",
+                (engine_version, max_weights, newest),
+            )
+            return [int(value) for (value,) in rows]
 
     def record_run(self, kind: str, row: dict[str, object]) -> None:
         """Keep one result row of "bench" or "evaluate"."""

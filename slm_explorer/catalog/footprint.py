@@ -6,14 +6,16 @@ when it ends. `scripts/measure_fit.py` sets it beside measured peaks.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.checkpoint import CheckpointFacts
 from slm_explorer.catalog.numbers import ModelNumbers, numbers_of
 from slm_explorer.errors import InvalidRequest
 
-RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4")
+RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4", "int4-refined")
 """What a footprint can be estimated for."""
 
 # Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
@@ -22,6 +24,8 @@ RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4")
 # more with the kernels and threads that wider models bring in.
 BASE_BYTES = 48_000_000
 BASE_LOW_BYTES = 24_000_000
+# The same once loaded, before the first answer.
+LOADED_BASE_BYTES = 36_000_000
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
@@ -30,6 +34,10 @@ _INT4_GROUP = 64
 # Blocks freed by one layer are kept by the allocator, and the next layer finds only some of them:
 # twice the working set was seen.
 _KEPT = 2
+# A KV cache that has grown has room to spare, and leaves its smaller buffers behind.
+_GROWN = 0.25
+# Loads that a correction needs.
+_MIN_LOADS = 3
 # Allocators keep freed blocks and round sizes up.
 _SLACK = 0.10
 
@@ -40,6 +48,18 @@ class Correction:
 
     bytes: int = 0
     count: int = 0
+
+    @classmethod
+    def from_residuals(cls, residuals: Sequence[int]) -> Correction:
+        """The median of measured minus predicted bytes of loads, predicted without correction.
+
+        A median, of at least three, so that no single odd load moves it; and never more than
+        the base itself down or twice that up, for then it is not the base that is wrong.
+        """
+        if len(residuals) < _MIN_LOADS:
+            return cls(0, len(residuals))
+        middle = round(median(residuals))
+        return cls(max(-LOADED_BASE_BYTES, min(2 * LOADED_BASE_BYTES, middle)), len(residuals))
 
 
 NO_CORRECTION = Correction()
@@ -97,9 +117,13 @@ def estimate_footprint(
     kv_values = found.kv_values(tokens)
     kv_cache = None if kv_values is None else kv_values * width
     activations = _activations(found, tokens, width)
+    if activations is not None and kv_cache is not None:
+        activations += round(kv_cache * _GROWN)
     base = max(0, BASE_BYTES + correction.bytes)
+    loaded_base = max(0, LOADED_BASE_BYTES + correction.bytes)
+    loaded = weights + found.masks + loaded_base + _packing(found, width)
     total = weights + (kv_cache or 0) + (activations or 0) + base
-    loaded = weights + base
+    total = max(total, loaded)
     return Footprint(
         weights=weights,
         kv_cache=kv_cache,
@@ -130,9 +154,19 @@ def weights_bytes(found: ModelNumbers, recipe: str) -> int:
     tables = min(found.tables, found.parameters)
     matrices = found.parameters - tables
     per_matrix_weight = 1 + rows
-    if recipe == "int4":
+    if recipe != "int8":
         per_matrix_weight = 0.5 + 2 * width / _INT4_GROUP
     return round(matrices * per_matrix_weight + tables * (1 + rows))
+
+
+def _packing(found: ModelNumbers, width: int) -> int:
+    """Bytes that packing takes for a moment: a copy of matrices side by side and a reordered one,
+    of a head apart or of one layer's MLP, whose originals are given back after the layer only.
+    """
+    if not found.lean or width != 2:
+        return 0
+    layer = 2 * (found.hidden or 0) * (found.intermediate or 0)
+    return max(3 * layer, 2 * found.head) * width
 
 
 def _activations(found: ModelNumbers, tokens: int, width: int) -> int | None:

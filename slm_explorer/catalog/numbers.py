@@ -23,7 +23,7 @@ _SLIDING = "sliding_attention"
 @dataclass(frozen=True)
 class ModelNumbers:
     """Sizes in bytes, lengths in tokens; None is unknown. `tables` counts the parameters of the
-    tables of tokens and positions, and of a head tied to them. `kv_per_token` is the values that
+    tables of tokens and positions, and of a head tied to them, `head` those of a head apart. `kv_per_token` is the values that
     a token adds to layers that keep all tokens, `kv_windowed` to those that keep only `window`
     tokens. `kind` is the architecture kind. `lean` models run through engines/lean.py, `eager`
     ones without a fused attention kernel; `masks` is bytes of masks beside the weights.
@@ -45,6 +45,7 @@ class ModelNumbers:
     vocab: int | None
     tables: int
     max_tokens: int | None
+    head: int
     lean: bool
     eager: bool
     masks: int
@@ -86,6 +87,7 @@ def _of_card(card: Card) -> ModelNumbers | None:
         vocab=a.vocab_size,
         tables=card.parameters_embedding or a.vocab_size * a.embedding_size,
         max_tokens=a.max_position_embeddings,
+        head=0 if a.tied_embeddings else a.vocab_size * a.hidden_size,
         lean=_lean(card.model_type, a.hidden_size, windowed),
         eager=card.model_type in _EAGER_TYPES,
         masks=_masks(card.model_type, a.num_layers, a.max_position_embeddings),
@@ -112,6 +114,7 @@ def _kv_values(card: Card, a: Architecture) -> tuple[int, int]:
 
 
 def _of_checkpoint(facts: CheckpointFacts) -> ModelNumbers:
+    tied = facts.config.get("tie_word_embeddings") is True
     every, windowed, window = None, 0, None
     if facts.kv_layers is not None and facts.num_key_value_heads and facts.head_dim:
         token = 2 * facts.num_key_value_heads * facts.head_dim
@@ -134,6 +137,7 @@ def _of_checkpoint(facts: CheckpointFacts) -> ModelNumbers:
         vocab=facts.vocab_size,
         tables=(facts.vocab_size or 0) * (facts.hidden_size or 0),
         max_tokens=facts.context_length,
+        head=0 if tied else (facts.vocab_size or 0) * (facts.hidden_size or 0),
         lean=_lean(facts.model_type, facts.hidden_size or 0, windowed),
         eager=facts.model_type in _EAGER_TYPES,
         masks=_masks(facts.model_type, facts.num_layers or 0, facts.context_length or 0),
