@@ -136,7 +136,7 @@ class Services:
         """Measure `model`, or a card's `shape` with random weights, on each engine in turns."""
         if shape is not None:
             card = self.catalog.get(shape)
-            specs = [self._shape_spec(card, recipe, engine) for engine in engines]
+            specs = [self.shape_spec(card, recipe, engine) for engine in engines]
         else:
             specs = [self.chat.spec(model or "", recipe, engine) for engine in engines]
         rows = run_bench(self.manager, specs, plan, report, threading.Event())
@@ -181,7 +181,8 @@ class Services:
         self.manager.close()
         self.store.close()
 
-    def _shape_spec(self, card: Card, recipe: str, engine: str) -> ModelSpec:
+    def shape_spec(self, card: Card, recipe: str, engine: str) -> ModelSpec:
+        """A worker with random weights in the card's real shape. InvalidRequest for no decoder."""
         return ModelSpec(
             model=card.id,
             path=None,

@@ -23,10 +23,11 @@ _SLIDING = "sliding_attention"
 @dataclass(frozen=True)
 class ModelNumbers:
     """Sizes in bytes, lengths in tokens; None is unknown. `tables` counts the parameters of the
-    tables of tokens and positions, and of a head tied to them, `head` those of a head apart. `kv_per_token` is the values that
-    a token adds to layers that keep all tokens, `kv_windowed` to those that keep only `window`
-    tokens. `kind` is the architecture kind. `lean` models run through engines/lean.py, `eager`
-    ones without a fused attention kernel; `masks` is bytes of masks beside the weights.
+    tables of tokens and positions, and of a head tied to them, `head` those of a head apart.
+    `kv_per_token` is the values that a token adds to layers that keep all tokens, `kv_windowed`
+    to those that keep only `window` tokens. `kind` is the architecture kind. `lean` models run
+    through engines/lean.py, `eager` ones without a fused attention kernel; `masks` is bytes of
+    masks beside the weights.
     """
 
     parameters: int | None
