@@ -19,15 +19,18 @@ RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4", "int4-refined")
 """What a footprint can be estimated for."""
 
 # Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
-# engine and transformers' model code preloaded. Measured with torch 2.13.0 CPU, transformers
-# 5.23.0, Linux x86_64, November 2026: 24 to 38 MB after the first answer of models below 2 MB,
-# more with the kernels and threads that wider models bring in.
-BASE_BYTES = 48_000_000
+# engine and transformers' model code preloaded, at its peak and once loaded. Models from a hidden
+# size of 512 on bring in wider kernels and their scratch memory. Measured with torch 2.13.0 CPU,
+# transformers 5.23.0, Linux x86_64, November 2026.
+BASE_BYTES = 34_000_000
 BASE_LOW_BYTES = 24_000_000
-# The same once loaded, before the first answer.
-LOADED_BASE_BYTES = 36_000_000
+LOADED_BASE_BYTES = 29_000_000
+WIDE_BASE_BYTES = 14_000_000
+WIDE_LOADED_BASE_BYTES = 7_000_000
+_WIDE = 512
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512
+_PACKED = frozenset(("int8", "int4", "int4-refined"))
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
 # int4 keeps a scale and an offset for so many weights.
 _INT4_GROUP = 64
@@ -116,12 +119,15 @@ def estimate_footprint(
     weights = weights_bytes(found, recipe)
     kv_values = found.kv_values(tokens)
     kv_cache = None if kv_values is None else kv_values * width
-    activations = _activations(found, tokens, width)
+    activations = _activations(found, tokens, width, packed=recipe in _PACKED)
     if activations is not None and kv_cache is not None:
         activations += round(kv_cache * _GROWN)
-    base = max(0, BASE_BYTES + correction.bytes)
-    loaded_base = max(0, LOADED_BASE_BYTES + correction.bytes)
-    loaded = weights + found.masks + loaded_base + _packing(found, width)
+    wide = found.hidden is None or found.hidden >= _WIDE
+    base = max(0, BASE_BYTES + wide * WIDE_BASE_BYTES + correction.bytes)
+    loaded_base = LOADED_BASE_BYTES + wide * WIDE_LOADED_BASE_BYTES + correction.bytes
+    loaded = weights + found.masks + max(0, loaded_base)
+    if recipe not in _PACKED:
+        loaded += _packing(found, width)
     total = weights + (kv_cache or 0) + (activations or 0) + base
     total = max(total, loaded)
     return Footprint(
@@ -169,7 +175,7 @@ def _packing(found: ModelNumbers, width: int) -> int:
     return max(3 * layer, 2 * found.head) * width
 
 
-def _activations(found: ModelNumbers, tokens: int, width: int) -> int | None:
+def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) -> int | None:
     """Bytes at the widest moment of reading a piece of the prompt; None without its sizes."""
     if found.hidden is None or found.vocab is None:
         return None
@@ -189,5 +195,5 @@ def _activations(found: ModelNumbers, tokens: int, width: int) -> int | None:
         # Scores, masked scores and their softmax, in float32.
         scores = 3 * 4 * pairs
     # oneDNN reorders a bf16 matrix that was not packed before for every product, the head's too.
-    reordered = 0 if found.lean or width != 2 else found.vocab * found.hidden * width
+    reordered = 0 if packed or found.lean or width != 2 else found.vocab * found.hidden * width
     return _KEPT * piece * values * width + scores + reordered + 8 * found.vocab + found.masks

@@ -54,7 +54,7 @@ def test_what_a_config_does_not_tell_is_unknown_not_zero(tmp_path: Path) -> None
     folder = write_checkpoint(tmp_path, {"model_type": "brand_new"})
     found = estimate_footprint(inspect_checkpoint(folder), recipe="native", context_tokens=100)
     assert (found.kv_cache, found.activations) == (None, None)
-    assert found.total == found.weights + BASE_BYTES
+    assert found.total == found.weights + found.base
 
 
 def test_a_card_without_a_size_has_no_estimate(catalog: Catalog) -> None:
