@@ -23,7 +23,15 @@ import typer
 sys.path.insert(0, str(Path(__file__).parent))
 from gradio_client import Client
 from measure.app_process import running_app
-from measure.browser import ask, await_end, choose_model, choose_one_lane, chromium, open_page
+from measure.browser import (
+    ask,
+    await_end,
+    choose_model,
+    choose_one_lane,
+    chromium,
+    keystrokes,
+    open_page,
+)
 from measure.shape import place_shape
 
 from slm_explorer.assets import asset_folder
@@ -195,6 +203,25 @@ def visitors(
         most=max(shares),
         median_wait_s=median(waits) if waits else None,
         first_error=errors[0] if errors else None,
+    )
+
+
+@app.command()
+def keystroke(
+    words: Annotated[int, typer.Option(help="How often each word is typed and taken back.")] = 5,
+) -> None:
+    """Seconds from a key pressed in the catalog's search to the frame that shows its answer."""
+    with running_app() as served, chromium() as browser:
+        page = open_page(browser, served.url)
+        taken = keystrokes(page, ("distilled gemma", "qwen3 chat", "apache mha", "x") * words)
+    taken.sort()
+    show(
+        measure="keystroke",
+        cards=len(Catalog.load(asset_folder()).cards),
+        keys=len(taken),
+        median_s=median(taken),
+        p95_s=taken[int(0.95 * (len(taken) - 1))],
+        worst_s=taken[-1],
     )
 
 

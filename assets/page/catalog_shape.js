@@ -106,7 +106,7 @@ function plus(pen, top) {
 
 function layer(pen, each, mixed) {
   const top = pen.y;
-  pen.y += mixed ? 18 : 8;
+  pen.y += 18;
   if (mixed) pen.text(LEFT + 2, top + 13, `${name(each.kind)} layer`, { class: "slm-box-detail" });
   if (each.parallel) {
     const start = pen.y - 2;

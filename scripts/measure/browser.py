@@ -39,6 +39,22 @@ _WATCH = """
 }
 """
 
+# For each key: from the event (the time at which the system saw the key) to the end of the frame
+# that was painted with the rows changed. A message is handled only after that paint.
+_KEYS = """
+() => {
+  window.keys = [];
+  document.querySelector('#slm-catalog input[type=search]').addEventListener('input', (event) => {
+    requestAnimationFrame(() => {
+      const channel = new MessageChannel();
+      channel.port1.onmessage = () =>
+        window.keys.push((performance.now() - event.timeStamp) / 1000);
+      channel.port2.postMessage(null);
+    });
+  });
+}
+"""
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -118,3 +134,21 @@ def await_end(page: Page, timeout_s: float = 300) -> list[Seen]:
         )
         for at, row in page.evaluate("() => window.seen")
     ]
+
+
+def keystrokes(page: Page, words: tuple[str, ...]) -> list[float]:
+    """Type each word into the catalog's search and take it back, key by key; the seconds from
+    each key to the frame that shows what it found.
+    """
+    page.get_by_role("tab", name="Catalog", exact=True).click()
+    page.wait_for_selector("#slm-catalog tbody tr")
+    field = page.get_by_label("Search the catalog")
+    field.click()
+    page.evaluate(_KEYS)
+    pressed = 0
+    for word in words:
+        for key in [*word, *["Backspace"] * len(word)]:
+            field.press(key if key != " " else "Space")
+            pressed += 1
+            page.wait_for_function("count => window.keys.length === count", arg=pressed)
+    return [float(each) for each in page.evaluate("window.keys")]

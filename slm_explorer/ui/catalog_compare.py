@@ -18,8 +18,10 @@ from slm_explorer.units import format_bytes
 
 MOST = 6
 _KV_TOKENS = 2048
+# Of quick changes the last counts; Gradio would drop those made while one is being answered.
 _QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private"
+    "queue": False, "show_progress": "hidden", "api_visibility": "private",
+    "trigger_mode": "always_last",
 }  # fmt: skip
 
 # (label, the card's field that the source is recorded under, the value in words).

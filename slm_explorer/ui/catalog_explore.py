@@ -12,14 +12,16 @@ from slm_explorer.catalog.claims import Claim, claims_about
 from slm_explorer.catalog.taxonomy import Method, members
 from slm_explorer.errors import StorageError, UnknownModel
 from slm_explorer.services import Services
-from slm_explorer.ui.catalog_fit import FitChoice, Lights
+from slm_explorer.ui.catalog_fit import FitChoice, fit_view
 from slm_explorer.ui.catalog_rows import catalog_rows
 from slm_explorer.ui.catalog_view import Peak, card_view, details_view
 from slm_explorer.ui.components import sent, view
 from slm_explorer.ui.models import ModelList, reason_it_cannot_run
 
+# Of quick changes the last counts; Gradio would drop those made while one is being answered.
 _QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private"
+    "queue": False, "show_progress": "hidden", "api_visibility": "private",
+    "trigger_mode": "always_last",
 }  # fmt: skip
 
 
@@ -34,13 +36,11 @@ class Explore:
         self,
         services: Services,
         models: ModelList,
-        lights: Lights,
         claims: tuple[Claim, ...],
         methods: tuple[Method, ...],
     ) -> None:
         self._services = services
         self._models = models
-        self._lights = lights
         self._claims = claims
         cards = services.catalog.cards
         self._methods: dict[str, list[Method]] = {card.id: [] for card in cards}
@@ -52,7 +52,7 @@ class Explore:
         self.chosen = gr.State(first.id)
         self.fit = view(
             "fit",
-            lights.view(FitChoice(), models.choices()),
+            fit_view(services, FitChoice(), models.choices()),
             sends=("fit",),
             elem_id="slm-fit",
         )
@@ -80,11 +80,11 @@ class Explore:
 
     def _fit(self, event: gr.EventData) -> tuple[object, FitChoice]:
         choice = FitChoice.of(sent(event, "device"), sent(event, "recipe"), sent(event, "context"))
-        return self._lights.view(choice, self._models.choices()), choice
+        return fit_view(self._services, choice, self._models.choices()), choice
 
     def _refresh(self, choice: FitChoice, chosen: str) -> tuple[object, object]:
         self._models.refresh()
-        lights = self._lights.view(choice, self._models.choices())
+        lights = fit_view(self._services, choice, self._models.choices())
         return lights, self._card(self._services.catalog.get(chosen), self._peaks(chosen))
 
     def _choose(self, event: gr.EventData) -> tuple[object, object, object]:
@@ -98,17 +98,16 @@ class Explore:
         return card_view(card, reason_it_cannot_run(self._services, card), peaks)
 
     def _peaks(self, card_id: str) -> list[Peak]:
-        """The last measured peak of a load; none where no load was measured or kept."""
+        """The last measured load with each recipe; none where nothing was measured or kept."""
         try:
-            loads = self._services.store.loads()
+            loads = self._services.store.peaks(card_id)
         except StorageError:
             return []
-        found = [
-            Peak(measured, predicted)
-            for model, predicted, measured in loads
-            if model == card_id and measured is not None
+        last = {load.recipe: load for load in loads if load.measured_bytes is not None}
+        return [
+            Peak(load.recipe, load.measured_bytes or 0, load.loaded_bytes, load.at)
+            for load in last.values()
         ]
-        return found[-1:]
 
     def _details(self, card: Card) -> dict[str, object]:
         claims = claims_about(self._claims, card.id)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from slm_explorer.catalog.devices import THIS_MACHINE, Device, load_devices, this_machine
-from slm_explorer.catalog.fit import Fit, fit_all
+from slm_explorer.catalog.devices import THIS_MACHINE, Device
+from slm_explorer.catalog.fit import Fit
 from slm_explorer.services import Services
 from slm_explorer.units import format_bytes
 
@@ -38,41 +38,31 @@ class FitChoice:
         )
 
 
-class Lights:
-    """The devices to choose from, and the lights on any of them."""
+def device_of(services: Services, choice: FitChoice) -> Device:
+    """The chosen device; this machine where there is none of that id."""
+    devices = services.devices
+    return next((each for each in devices if each.id == choice.device), devices[0])
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
-        self._others = load_devices(services.assets)
 
-    def device(self, device_id: str) -> Device:
-        """The device of that id; this machine where there is none."""
-        here = self._here()
-        return next((each for each in self._others if each.id == device_id), here)
-
-    def view(self, choice: FitChoice, here: Collection[str]) -> dict[str, object]:
-        """The value of the `fit` view: the controls, the limit, and a compact row for every card,
-        see `_row`. `here` is the ids of the models whose weights are on this machine.
-        """
-        device = self.device(choice.device)
-        found = fit_all(self._services.catalog.cards, device, choice.recipe, choice.context)
-        return {
-            "devices": [[each.id, each.name] for each in (self._here(), *self._others)],
-            "recipes": list(RECIPES.items()),
-            "contexts": list(CONTEXTS),
-            "device": device.id,
-            "recipe": choice.recipe,
-            "context": choice.context,
-            "limit": device.usable_bytes,
-            "limit_text": format_bytes(device.usable_bytes),
-            "limit_title": f"{device.reason} ({device.source})",
-            "fits": {card_id: _row(fit) for card_id, fit in found.items()},
-            "here": sorted(here),
-        }
-
-    def _here(self) -> Device:
-        total = self._services.memory_limit
-        return this_machine(total, self._services.budget(), "its true limit")
+def fit_view(services: Services, choice: FitChoice, here: Collection[str]) -> dict[str, object]:
+    """The value of the `fit` view: the controls, the limit, and a compact row for every card, see
+    `_row`. `here` is the ids of the models whose weights are on this machine.
+    """
+    device = device_of(services, choice)
+    found = services.fits(device.id, choice.recipe, choice.context)
+    return {
+        "devices": [[each.id, each.name] for each in services.devices],
+        "recipes": list(RECIPES.items()),
+        "contexts": list(CONTEXTS),
+        "device": device.id,
+        "recipe": choice.recipe,
+        "context": choice.context,
+        "limit": device.usable_bytes,
+        "limit_text": format_bytes(device.usable_bytes),
+        "limit_title": f"{device.reason} ({device.source})",
+        "fits": {card_id: _row(fit) for card_id, fit in found.items()},
+        "here": sorted(here),
+    }
 
 
 def _row(fit: Fit) -> list[object]:

@@ -17,7 +17,7 @@ from slm_explorer.catalog.kv import kv_cache
 from slm_explorer.services import Services
 from slm_explorer.ui import figures
 from slm_explorer.ui.catalog_compare import chosen_cards
-from slm_explorer.ui.catalog_fit import FitChoice, Lights
+from slm_explorer.ui.catalog_fit import FitChoice, device_of
 from slm_explorer.ui.catalog_shape import COMPONENT_NAMES
 
 # Where nothing is chosen: each attends in another way, so that their curves differ.
@@ -27,7 +27,8 @@ EXAMPLES = (
 )  # fmt: skip
 _SHORTEST = 512
 _QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private"
+    "queue": False, "show_progress": "hidden", "api_visibility": "private",
+    "trigger_mode": "always_last",
 }  # fmt: skip
 
 
@@ -43,11 +44,8 @@ class Drawn:
 class Plots:
     """`opens` draws what the chosen models have changed when the tab is selected."""
 
-    def __init__(
-        self, services: Services, lights: Lights, picks: gr.State, choice: gr.State
-    ) -> None:
+    def __init__(self, services: Services, picks: gr.State, choice: gr.State) -> None:
         self._services = services
-        self._lights = lights
         self._drawn = gr.State(Drawn())
         self._note = gr.Markdown(elem_classes="slm-plot-note")
         gr.Markdown("### What does a longer context cost in memory?")
@@ -76,7 +74,7 @@ class Plots:
         cards = chosen_cards(self._services, picks or EXAMPLES)
         ids = tuple(card.id for card in cards)
         held = [name for name in PRECISION_BITS if name in precisions]
-        device = self._lights.device(choice.device)
+        device = device_of(self._services, choice)
         memory_key = (ids, tuple(held), device.id)
         memory, parts, time = gr.skip(), gr.skip(), gr.skip()
         if drawn.memory != memory_key:

@@ -12,7 +12,6 @@ from slm_explorer.services import Services
 from slm_explorer.ui.catalog_claims import Claims
 from slm_explorer.ui.catalog_compare import Compare
 from slm_explorer.ui.catalog_explore import Explore
-from slm_explorer.ui.catalog_fit import Lights
 from slm_explorer.ui.catalog_plots import Plots
 from slm_explorer.ui.catalog_ways import ways_view
 from slm_explorer.ui.components import view
@@ -26,14 +25,13 @@ class CatalogTab:
 
     def __init__(self, services: Services, models: ModelList) -> None:
         claims, methods = load_claims(services.assets), load_taxonomy(services.assets)
-        lights = Lights(services)
         with gr.Tabs(elem_id="slm-catalog-tabs"):
             with gr.Tab("Explore", id="explore"):
-                self.explore = Explore(services, models, lights, claims, methods)
+                self.explore = Explore(services, models, claims, methods)
             with gr.Tab("Compare", id="compare"):
                 compare = Compare(services)
             with gr.Tab("Plots", id="plots") as plots_item:
-                plots = Plots(services, lights, compare.picks, self.explore.choice)
+                plots = Plots(services, compare.picks, self.explore.choice)
             with gr.Tab("How they become small", id="ways"):
                 view("ways", ways_view(methods, services.catalog.cards), elem_id="slm-ways")
             with gr.Tab("Claims", id="claims") as claims_item:

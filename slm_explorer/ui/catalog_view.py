@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 
 from slm_explorer.catalog.cards import Architecture, Card, is_verified
 from slm_explorer.catalog.claims import Claim
@@ -33,10 +34,14 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Peak:
-    """What a load of the model took on this machine beside what was predicted, bytes."""
+    """What a load with `recipe` took on this machine beside what was expected, bytes; `at` is in
+    seconds since 1970.
+    """
 
+    recipe: str
     measured: int
-    predicted: int
+    expected: int
+    at: float
 
 
 def card_view(card: Card, reason: str | None, peaks: Sequence[Peak] = ()) -> dict[str, object]:
@@ -52,9 +57,10 @@ def card_view(card: Card, reason: str | None, peaks: Sequence[Peak] = ()) -> dic
         "peaks": [
             {
                 "bytes": peak.measured,
-                "text": f"{format_bytes(peak.measured)} at its last load, predicted "
-                f"{format_bytes(peak.predicted)}",
-                "title": "Peak private memory (USS) of the worker's process until it had loaded",
+                "text": f"{format_bytes(peak.measured)} loading {peak.recipe}, expected "
+                f"{format_bytes(peak.expected)}",
+                "title": "Peak private memory (USS) of the worker until the first token, on "
+                f"{datetime.fromtimestamp(peak.at, UTC):%Y-%m-%d}",
             }
             for peak in peaks
         ],
@@ -67,7 +73,7 @@ def details_view(
     """Everything below the card's head: licence, blocks, components, corrections, facts. `claims`
     concern the model, by `methods` it is small, `code` runs it.
     """
-    terms = licence_terms(card)
+    terms, named = licence_terms(card), card.source("license")
     return {
         "id": card.id,
         "licence": {
@@ -78,8 +84,8 @@ def details_view(
             ),
             "conditions": terms.conditions,
             "access": terms.access or "",
-            "source": terms.source,
-            "verified": terms.verified,
+            "source": f"Which: {named.text if named else 'the card'}. Terms: {terms.source}.",
+            "verified": terms.verified and (named is None or named.verified),
         },
         "use_cases": _list(card, "use_cases", card.use_cases),
         "strengths": _list(card, "strengths", card.strengths),

@@ -57,7 +57,9 @@ def test_a_context_falls_in_the_band_that_its_edge_begins() -> None:
 
 
 def test_a_licence_is_shown_by_what_it_permits() -> None:
-    assert details("phi-2")["licence"]["use"] == "permitted"
+    phi = details("phi-2")["licence"]
+    assert (phi["use"], phi["verified"]) == ("permitted", False)
+    assert details("sprout-5m")["licence"]["verified"]
     assert details("opt-125m")["licence"]["use"] == "not permitted"
     gemma = details("gemma-2b")["licence"]
     assert (gemma["use"], gemma["verified"]) == ("with conditions", False)
