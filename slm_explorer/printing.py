@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from slm_explorer.chat import Ask, chat_row
@@ -68,7 +69,7 @@ def format_value(key: str, value: object) -> str:
         return "..".join(format_value("", part) for part in value) or "n/a"
     if isinstance(value, bool) or not isinstance(value, int | float):
         return str(value)
-    if key.endswith("_bytes"):
+    if key.endswith("_bytes") or key.startswith("bytes_"):
         return format_bytes(value)
     if key.endswith("_s"):
         return f"{value:.3g} s"
@@ -149,6 +150,27 @@ class Printer:
             assert isinstance(rows, list)
             if rows:
                 self.table(rows, part)
+
+    def compression(self, row: Mapping[str, object]) -> None:
+        """What a compression did, layer kinds counted, and both models' figures where measured."""
+        if self._json:
+            self.row(row)
+            return
+        layers, before, after = row["layers"], row.get("before"), row.get("after")
+        assert isinstance(layers, list)
+        for key, value in row.items():
+            if key not in ("layers", "before", "after", "not_measured"):
+                print(f"{key}: {format_value(key, value)}")
+        kinds = Counter((layer["method"], layer["reason"]) for layer in layers)
+        for (method, reason), count in kinds.most_common():
+            print(f"layers {method}: {count}{f' ({reason})' if reason else ''}")
+        if isinstance(before, Mapping) and isinstance(after, Mapping):
+            for key in before:
+                sides = (format_value(key, before[key]), format_value(key, after[key]))
+                print(f"{key}: {sides[0]} -> {sides[1]}")
+        missing = row.get("not_measured")
+        for reason in missing if isinstance(missing, list) else ():
+            print(f"not measured: {reason}")
 
     def doctor(self, report: Mapping[str, object]) -> None:
         """What doctor found, a section at a time."""

@@ -20,7 +20,7 @@ from slm_explorer.compression.choices import (
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
 from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
 from slm_explorer.compression.slots import Slot, StandIn, find_slots
-from slm_explorer.errors import BadCheckpoint
+from slm_explorer.errors import BadCheckpoint, UnsupportedModel
 
 Assemble = Callable[[dict[str, Any]], Any]
 """Builds a model from named tensors, as engines.checkpoint does."""
@@ -65,8 +65,8 @@ def build(
     }
     model = assemble({**tensors, **stand_ins})
     slots = find_slots(model, stand_ins)
-    tied = _tied_names(model)
-    changed = [name for name in stand_ins if name not in slots and not name.endswith(tied)]
+    copies = check_ties(model, slots, tensors)
+    changed = [name for name in stand_ins if name not in slots and name not in copies]
     if any(not isinstance(tensors[name], StoredMatrix) for name in changed):
         # The library made other tensors of these (experts in one, say), so it must see them.
         for name in changed:
@@ -157,9 +157,38 @@ def _packable(source: Any) -> bool:
     return len(source.shape) == 2 and source.dtype is not None
 
 
-def _tied_names(model: Any) -> tuple[str, ...]:
-    tied: Mapping[str, str] = model.all_tied_weights_keys
-    return tuple({*tied.keys(), *tied.values()})
+def check_ties(model: Any, slots: Mapping[str, Slot], tensors: Mapping[str, Any]) -> set[str]:
+    """The stored tensors that the model does without, because they repeat one it is tied to.
+
+    UnsupportedModel where such a copy is no copy: then the configuration is wrong, and which
+    of the two is meant is not for us to say.
+    """
+    copies = set()
+    ties: Mapping[str, str] = model.all_tied_weights_keys
+    for target, origin in ties.items():
+        ends = [name for name in tensors if _ends(name, target) or _ends(name, origin)]
+        used = [name for name in ends if name in slots]
+        for name in ends:
+            if name in slots or not used:
+                continue
+            if not _equal(tensors[name], tensors[used[0]]):
+                raise UnsupportedModel(
+                    f"{name} and {used[0]} differ although the model's config.json ties them: "
+                    'set "tie_word_embeddings" to false there.'
+                )
+            copies.add(name)
+    return copies
+
+
+def _ends(stored: str, place: str) -> bool:
+    """Whether a stored name is that place in the model, whatever prefix either carries."""
+    return stored == place or stored.endswith(f".{place}") or place.endswith(f".{stored}")
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, StoredMatrix) or isinstance(other, StoredMatrix):
+        return True
+    return one.shape == other.shape and torch.equal(one[...], other[...])
 
 
 def _pack(slot: Slot, choice: Choice, parts: Mapping[str, Tensor]) -> None:

@@ -17,7 +17,7 @@ _LEVELS = 15
 _MIDDLE = 8
 # The search of refined int4: widths tried, as shares of the full range, and how often each is
 # fitted again. More of either changes the error by less than a hundredth.
-_WIDTHS = (1.0, 0.9, 0.8)
+_WIDTHS = (1.0, 0.92, 0.84, 0.76)
 _FITS = 3
 
 
@@ -139,10 +139,11 @@ def _refine(weight: Tensor, low: Tensor, high: Tensor, dtype: torch.dtype) -> tu
         step = _storable((high - low) * (width / _LEVELS), dtype)
         # Codes reach from -8 to 7 around the offset, so the middle lies half a step below it.
         offset = (middle + step.float() / 2).to(dtype)
+        code = _codes(weight, step, offset)
         for _ in range(_FITS):
-            code = _codes(weight, step, offset)
             step, offset = _fitted(weight, code.sub_(_MIDDLE), total, group, dtype)
-            found = _squared_error(weight, _codes(weight, step, offset), step, offset)
+            code = _codes(weight, step, offset)
+            found = _squared_error(weight, code, step, offset)
             better = found < least
             least = torch.where(better, found, least)
             scale = torch.where(better, step, scale)

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from slm_explorer.errors import InvalidRequest
+from slm_explorer.types import ScoreWindow
 
 Storage = Literal["native", "cast", "int8", "int4"]
 Method = Literal["int8", "int4", "kept"]
@@ -112,6 +113,34 @@ class LayerReport:
     def row(self) -> dict[str, object]:
         """Plain values under the command line's JSON keys."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class CompressionResult:
+    """One finished compression. Bytes of weights on disk; `peak_memory_bytes` is the most that
+    the whole process took, None where the system does not tell.
+    """
+
+    recipe: str
+    seconds: float
+    peak_memory_bytes: int | None
+    bytes_before: int
+    bytes_after: int
+    layers: tuple[LayerReport, ...]
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """A child beside its parent on one text. `before` and `after` are the windows of both; KL in
+    nats a token, agreement as a share of tokens; intervals of 95 %, None for a single window.
+    """
+
+    before: tuple[ScoreWindow, ...]
+    after: tuple[ScoreWindow, ...]
+    kl: float
+    kl_interval: tuple[float, float] | None
+    top1_agreement: float
+    top1_interval: tuple[float, float] | None
 
 
 def parse_recipe(text: str) -> tuple[Recipe, ...]:

@@ -97,7 +97,9 @@ class StoredTensor:
         self._bytes = raw
         part = file.get_slice(name)
         self.shape: tuple[int, ...] = tuple(part.get_shape())
-        self.dtype = _DTYPES.get(part.get_dtype())
+        self.kind: str = part.get_dtype()
+        self.nbytes = size
+        self.dtype = _DTYPES.get(self.kind)
         """None where it does not hold floating-point numbers of an ordinary width."""
 
     def rows(self, start: int, end: int) -> Tensor:

@@ -1,0 +1,185 @@
+"""Make a model smaller, and compare it with its parent: the app's side of both, which run in
+processes of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import slm_explorer
+from slm_explorer.compression.recipes import (
+    CompressionResult,
+    Divergence,
+    LayerReport,
+    parse_recipe,
+)
+from slm_explorer.compression.workspace import check_target
+from slm_explorer.errors import WorkerCrashed, WorkerError, error_of_kind
+from slm_explorer.types import ScoreWindow
+
+# A run that was stopped deletes what it has written; this long it may take.
+_GRACE_S = 25.0
+# Tokens that both models read at a time, each window after its BOS.
+WINDOW = 256
+
+
+@dataclass(frozen=True)
+class CompressionProgress:
+    """`fraction` (0 to 1) of the weights' bytes are done; `layer` is what one has just got."""
+
+    fraction: float
+    layer: LayerReport | None = None
+
+
+def compress(
+    source: Path, out: Path, recipe: str, *, threads: int, cancel: threading.Event
+) -> Iterator[CompressionProgress | CompressionResult]:
+    """Write the checkpoint in `source` as the new folder `out`; ends with the result.
+
+    Closing the iterator, or `cancel`, stops the run, and nothing of it is left. Raises what
+    streaming.compress_checkpoint raises, and WorkerCrashed where its process died.
+    """
+    parse_recipe(recipe)
+    check_target(out)
+    order = {
+        "do": "compress",
+        "source": str(source),
+        "out": str(out),
+        "recipe": recipe,
+        "threads": threads,
+    }
+    for message in _told(order, cancel):
+        if "result" in message:
+            found = message["result"]
+            layers = tuple(LayerReport(**layer) for layer in found.pop("layers"))
+            yield CompressionResult(layers=layers, **found)
+        else:
+            layer = message["layer"]
+            done = None if layer is None else LayerReport(**layer)
+            yield CompressionProgress(message["fraction"], done)
+
+
+def compare(
+    parent: Path, child: Path, text: str, *, threads: int, cancel: threading.Event
+) -> Iterator[CompressionProgress | Divergence]:
+    """Read `text` with both checkpoints in one process; ends with how far they differ.
+
+    Raises what divergence.compare raises, and WorkerCrashed where its process died.
+    """
+    order = {
+        "do": "compare",
+        "source": str(parent),
+        "out": str(child),
+        "text": text,
+        "window": WINDOW,
+        "threads": threads,
+    }
+    for message in _told(order, cancel):
+        if "result" in message:
+            found = message["result"]
+            yield Divergence(
+                before=tuple(ScoreWindow(**each) for each in found["before"]),
+                after=tuple(ScoreWindow(**each) for each in found["after"]),
+                kl=found["kl"],
+                kl_interval=found["kl_interval"] and tuple(found["kl_interval"]),
+                top1_agreement=found["top1_agreement"],
+                top1_interval=found["top1_interval"] and tuple(found["top1_interval"]),
+            )
+        else:
+            yield CompressionProgress(message["fraction"])
+
+
+def _told(order: dict[str, object], cancel: threading.Event) -> Iterator[dict[str, Any]]:
+    run = _Run(order)
+    watcher = threading.Thread(target=run.stop_when, args=(cancel,), daemon=True)
+    watcher.start()
+    try:
+        yield from run.messages()
+    finally:
+        run.close()
+        watcher.join()
+
+
+class _Run:
+    """One child process and what it says."""
+
+    def __init__(self, order: dict[str, object]) -> None:
+        package = str(Path(slm_explorer.__file__).parent.parent)
+        paths = [package, os.environ.get("PYTHONPATH", "")]
+        self._ended = threading.Event()
+        try:
+            self._child = subprocess.Popen(
+                # -P: a file in the folder where the app was started must not replace a module.
+                [sys.executable, "-P", "-m", "slm_explorer.compression.child"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={
+                    **os.environ,
+                    "PYTHONUTF8": "1",
+                    "PYTHONPATH": os.pathsep.join(path for path in paths if path),
+                },
+                # Ctrl-C in a terminal reaches every process of the group; the app ends this one.
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerError(
+                f"The process that compresses cannot start ({error.strerror}): try again."
+            ) from None
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.write(json.dumps(order).encode() + b"\n")
+            self._child.stdin.flush()
+        except BrokenPipeError:
+            pass  # It died at once; reading its messages says so.
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        assert self._child.stdout is not None
+        for line in self._child.stdout:
+            message: dict[str, Any] = json.loads(line)
+            if "error" in message:
+                raise error_of_kind(message["kind"], message["error"])
+            yield message
+            if "result" in message:
+                return
+        code = self._child.wait()
+        likely = ", most likely because the memory ran out" if code == -9 else ""
+        raise WorkerCrashed(
+            f"The process that compresses has died (exit code {code}{likely}): unload models "
+            "and try again."
+        )
+
+    def stop_when(self, cancel: threading.Event) -> None:
+        """Hang up once `cancel` is set; returns when the run has ended."""
+        while not self._ended.is_set():
+            if cancel.wait(0.2):
+                self._hang_up()
+                return
+
+    def close(self) -> None:
+        """End it, and free its handles."""
+        self._ended.set()
+        self._hang_up()
+        assert self._child.stdout is not None
+        # First, so that a child does not wait for a reader who has left.
+        self._child.stdout.close()
+        try:
+            self._child.wait(_GRACE_S)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
+
+    def _hang_up(self) -> None:
+        assert self._child.stdin is not None
+        try:
+            self._child.stdin.close()
+        except BrokenPipeError:
+            return

@@ -1,0 +1,277 @@
+"""From a checkpoint on disk to a compressed one on disk, one tensor at a time.
+
+The new folder is an ordinary checkpoint folder, but for its matrices, each stored in parts
+(codes, scales, zeros), and the section of its config.json that says so. engines.checkpoint loads
+it like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from slm_explorer.compression.choices import Choice, not_finite, quantize, report
+from slm_explorer.compression.loading import check_ties, choice_for, part_name
+from slm_explorer.compression.recipes import (
+    SECTION,
+    CompressionResult,
+    LayerReport,
+    Recipe,
+    storage_step,
+    why_not,
+)
+from slm_explorer.compression.slots import Slot, StandIn, find_slots
+from slm_explorer.compression.workspace import check_target, new_folder
+from slm_explorer.compression.writer import Entry, SafetensorsWriter
+from slm_explorer.engines.folder import (
+    LIBRARY_ERRORS,
+    first_line,
+    read_config,
+    weight_files,
+)
+from slm_explorer.engines.heads import choose_head
+from slm_explorer.engines.memory import private_memory
+from slm_explorer.engines.weights import StoredWeights
+from slm_explorer.errors import BadCheckpoint, Cancelled, InvalidRequest, UnsupportedModel
+
+FORMAT = 1
+_CASTS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
+# What is copied beside the weights: tokenizers, templates, cards, licences.
+_COPIED = (".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".vocab")
+_COPIED_NAMES = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
+_COPIED_BYTES = 64 * 2**20
+_NOT_COPIED = ("config.json", "model.safetensors.index.json")
+
+Report = Callable[[float, LayerReport | None], None]
+"""Called with (fraction 0..1, the layer that is done, or None between them)."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """One tensor of the old checkpoint and what becomes of it; `choice` None: copied."""
+
+    name: str
+    source: Any
+    slot: Slot | None
+    choice: Choice | None
+
+
+def compress_checkpoint(
+    source: Path,
+    out: Path,
+    recipe: str,
+    report_progress: Report,
+    cancelled: Callable[[], bool],
+) -> CompressionResult:
+    """Write the checkpoint in `source`, compressed, as the new folder `out`.
+
+    Raises InvalidRequest for an unknown recipe or where `out` exists, UnsupportedModel where the
+    recipe cannot be used on this model, BadCheckpoint for one that is broken or holds NaN or
+    infinite weights, StorageError for a full disk, Cancelled; nothing is left then.
+    """
+    started = time.perf_counter()
+    step = storage_step(recipe)
+    check_target(out)
+    config = read_config(source)
+    reason = why_not(recipe, vars(config))
+    if reason is None and step.storage == "native":
+        raise InvalidRequest("The recipe native changes nothing: choose another one.")
+    if reason is not None:
+        raise UnsupportedModel(f"{source.name} cannot be made {recipe}. {reason}")
+    files = weight_files(source)
+    with StoredWeights(files, lambda _fraction, _stage: None) as stored:
+        dtype = _CASTS.get(step.name, stored.dtype)
+        items = _plan(config, source.name, stored.tensors, step, dtype)
+        entries = _entries(items, step, dtype)
+        after = sum(entry.nbytes for entry in entries.values())
+        with new_folder(out, after + _COPIED_BYTES // 64) as work:
+            with SafetensorsWriter(work / "model.safetensors", entries) as writer:
+                layers = _write(writer, items, step, dtype, report_progress, cancelled)
+            _copy_files(source, work)
+            _write_config(source, work, recipe, dtype, items, layers, step)
+        before = sum(tensor.nbytes for tensor in stored.tensors.values())
+    return CompressionResult(
+        recipe=recipe,
+        seconds=time.perf_counter() - started,
+        peak_memory_bytes=private_memory().peak,
+        bytes_before=before,
+        bytes_after=after,
+        layers=layers,
+    )
+
+
+def _plan(
+    config: PretrainedConfig,
+    name: str,
+    tensors: Mapping[str, Any],
+    step: Recipe,
+    dtype: torch.dtype,
+) -> list[_Item]:
+    """What becomes of each tensor; a second copy of a tied one is left out."""
+    stand_ins = {
+        key: StandIn(source.shape, dtype)
+        for key, source in tensors.items()
+        if source.dtype is not None
+    }
+    model = _skeleton(config, name, stand_ins, dtype)
+    slots = find_slots(model, stand_ins)
+    copies = check_ties(model, slots, tensors)
+    items = []
+    for key, source in tensors.items():
+        slot = slots.get(key)
+        if slot is not None and step.storage != "cast":
+            choice = choice_for(slot, source.shape, step, dtype)
+            items.append(_Item(key, source, slot, choice))
+        elif key not in copies:
+            items.append(_Item(key, source, None, None))
+    return items
+
+
+def _skeleton(
+    config: PretrainedConfig, name: str, stand_ins: Mapping[str, StandIn], dtype: torch.dtype
+) -> PreTrainedModel:
+    """The model that the checkpoint says it is, without weights."""
+    model_class = choose_head(config, None, name).model_class
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        model: PreTrainedModel = model_class.from_pretrained(
+            None,
+            config=config,
+            state_dict=dict(stand_ins),
+            dtype=dtype,
+            use_safetensors=True,
+        )
+        return model
+    except LIBRARY_ERRORS as error:
+        if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
+            raise BadCheckpoint(
+                f"The weights of {name} have other shapes than its config.json says."
+            ) from error
+        raise BadCheckpoint(f"{name} cannot be read: {first_line(error)}") from error
+
+
+def _entries(items: list[_Item], step: Recipe, dtype: torch.dtype) -> dict[str, Entry]:
+    entries = {}
+    for item in items:
+        if item.choice is None or item.choice.method == "kept":
+            kind = _kept_dtype(item, step, dtype)
+            entries[item.name] = (
+                Entry(item.source.kind, item.source.shape, item.source.nbytes)
+                if kind is None
+                else Entry.of(kind, item.source.shape)
+            )
+            continue
+        for suffix, (kind, shape) in item.choice.parts.items():
+            entries[part_name(item.name, item.choice, suffix)] = Entry.of(kind or dtype, shape)
+    return entries
+
+
+def _kept_dtype(item: _Item, step: Recipe, dtype: torch.dtype) -> torch.dtype | None:
+    """What a tensor that is not quantized is stored as; None: its bytes as they are."""
+    return dtype if step.storage == "cast" and item.source.dtype is not None else None
+
+
+def _write(
+    writer: SafetensorsWriter,
+    items: list[_Item],
+    step: Recipe,
+    dtype: torch.dtype,
+    report_progress: Report,
+    cancelled: Callable[[], bool],
+) -> tuple[LayerReport, ...]:
+    total = max(1, sum(item.source.nbytes for item in items))
+    done = 0
+    layers: list[LayerReport] = []
+    for item in items:
+        if cancelled():
+            raise Cancelled("The compression was stopped.")
+        layer = None
+        if item.choice is None or item.choice.method == "kept":
+            tensor: Tensor = item.source[...]
+            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+                raise not_finite(item.name)
+            kind = _kept_dtype(item, step, dtype)
+            writer.write(item.name, tensor if kind is None else tensor.to(kind))
+            if item.choice is not None:
+                layer = report(item.name, item.choice, item.source.dtype or dtype, None)
+        else:
+            assert item.slot is not None
+            made = quantize(
+                item.name,
+                item.source,
+                item.choice,
+                step,
+                dtype,
+                transposed=item.slot.transposed,
+                cancelled=cancelled,
+            )
+            for suffix in item.choice.parts:
+                writer.write(part_name(item.name, item.choice, suffix), made.parts[suffix])
+            layer = report(item.name, item.choice, dtype, made.relative_error)
+        done += item.source.nbytes
+        if layer is not None:
+            layers.append(layer)
+        report_progress(done / total, layer)
+    return tuple(layers)
+
+
+def _copy_files(source: Path, work: Path) -> None:
+    for entry in sorted(source.iterdir()):
+        wanted = entry.suffix in _COPIED or entry.name.startswith(_COPIED_NAMES)
+        if not wanted or entry.name in _NOT_COPIED or not entry.is_file():
+            continue
+        if entry.stat().st_size <= _COPIED_BYTES:
+            shutil.copyfile(entry, work / entry.name)
+
+
+def _write_config(
+    source: Path,
+    work: Path,
+    recipe: str,
+    dtype: torch.dtype,
+    items: list[_Item],
+    layers: tuple[LayerReport, ...],
+    step: Recipe,
+) -> None:
+    values = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    name = str(dtype).removeprefix("torch.")
+    if step.storage == "cast":
+        values["dtype"] = name
+        values.pop("torch_dtype", None)
+    else:
+        places = {item.name: item for item in items if item.choice is not None}
+        values[SECTION] = {
+            "format": FORMAT,
+            "recipe": recipe,
+            "dtype": name,
+            "parameters": sum(_count(item.source.shape) for item in items if item.source.dtype),
+            "layers": [layer.row() | _layout(places[layer.name]) for layer in layers],
+        }
+    (work / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _layout(item: _Item) -> dict[str, object]:
+    assert item.choice is not None
+    return {
+        "shape": [item.choice.rows, item.choice.columns],
+        "width": item.choice.width,
+        "transposed": item.slot is not None and item.slot.transposed,
+    }
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    total = 1
+    for length in shape:
+        total *= length
+    return total
