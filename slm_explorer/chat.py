@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from slm_explorer.catalog.catalog import Catalog
@@ -18,6 +18,7 @@ from slm_explorer.compression.recipes import RECIPES as RECIPE_TABLE
 from slm_explorer.compression.recipes import parse_recipe
 from slm_explorer.errors import SlmError
 from slm_explorer.runtime.manager import ModelManager
+from slm_explorer.tasks import Task, TaskInput, TaskRequest, TaskStats, task_of, tasks_of
 from slm_explorer.types import (
     Event,
     Failed,
@@ -52,6 +53,17 @@ class Ask:
     alternatives: int = 0
 
 
+@dataclass(frozen=True)
+class TaskAsk:
+    """One input for one encoder."""
+
+    model: str
+    input: TaskInput
+    recipe: str = "native"
+    engine: str = "torch"
+    visitor: str = "local"
+
+
 class ChatService:
     """Answers questions with models by their id, a Hub id in the cache, or a folder."""
 
@@ -67,19 +79,31 @@ class ChatService:
         """Find the model's folder; UnknownModel says what to do where there is none."""
         return resolve(self._catalog, model, self._assets)
 
-    def spec(self, model: str, recipe: str = "native", engine: str = "torch") -> ModelSpec:
-        """The worker that this choice asks for. Reads headers only, never weights."""
+    def spec(
+        self,
+        model: str,
+        recipe: str = "native",
+        engine: str = "torch",
+        task: Task | None = None,
+    ) -> ModelSpec:
+        """The worker that this choice asks for. Reads headers only, never weights.
+
+        `task` matters only to an encoder whose checkpoint was made for another: then its head
+        is loaded untrained, with a warning.
+        """
         parse_recipe(recipe)
         if engine == "echo":
             return ModelSpec(model="echo", path=None, engine="echo")
         found = self.resolve(model)
-        inspect_checkpoint(found.path)
+        facts = inspect_checkpoint(found.path)
+        made_for = tasks_of(facts.architecture_kind, facts.class_name)
         return ModelSpec(
             model=found.id,
             path=str(found.path),
             recipe=recipe,
             engine=engine,
             threads=self._threads,
+            task=None if task in made_for else task,
         )
 
     def stream(self, ask: Ask, cancel: threading.Event) -> Iterator[Event]:
@@ -98,6 +122,16 @@ class ChatService:
         except SlmError as error:
             yield Failed(str(error), type(error).__name__)
             return
+        yield from self._manager.stream(spec, request, cancel)
+
+    def perform(self, ask: TaskAsk, cancel: threading.Event) -> Iterator[Event]:
+        """Do an encoder's task; ends with Done(TaskStats) or Failed."""
+        try:
+            spec = self.spec(ask.model, ask.recipe, ask.engine, task_of(ask.input))
+        except SlmError as error:
+            yield Failed(str(error), type(error).__name__)
+            return
+        request = TaskRequest(uuid.uuid4().hex, ask.visitor, ask.input)
         yield from self._manager.stream(spec, request, cancel)
 
     def score(self, model: str, recipe: str, text: str, cancel: threading.Event) -> Iterator[Event]:
@@ -125,4 +159,22 @@ def chat_row(ask: Ask, text: str, stats: GenerationStats) -> dict[str, object]:
         "memory_bytes": stats.memory_bytes,
         "peak_memory_bytes": stats.peak_memory_bytes,
         "seed": stats.seed,
+    }
+
+
+def task_row(ask: TaskAsk, stats: TaskStats) -> dict[str, object]:
+    """One task's result and figures under the command line's JSON keys."""
+    return {
+        "model": ask.model,
+        "recipe": ask.recipe,
+        "engine": ask.engine,
+        "task": task_of(ask.input),
+        "result": asdict(stats.result),
+        "warning": stats.warning,
+        "tokens": stats.tokens,
+        "seconds": stats.seconds,
+        "load_s": stats.load_s,
+        "queue_s": stats.queue_s,
+        "memory_bytes": stats.memory_bytes,
+        "peak_memory_bytes": stats.peak_memory_bytes,
     }

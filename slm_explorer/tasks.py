@@ -158,3 +158,39 @@ class TaskStats:
     queue_s: float | None = None
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
+
+
+_OF_HEAD: dict[str, tuple[Task, ...]] = {
+    "ForMaskedLM": ("fill-mask", "sentence-similarity"),
+    "ForPreTraining": ("fill-mask", "sentence-similarity"),
+    "ForSequenceClassification": ("text-classification",),
+    "ForQuestionAnswering": ("question-answering",),
+}
+_OF_INPUT: dict[type[TaskInput], Task] = {
+    FillMask: "fill-mask",
+    Classify: "text-classification",
+    Compare: "sentence-similarity",
+    AskContext: "question-answering",
+}
+
+
+def task_of(given: TaskInput) -> Task:
+    """The task that this input belongs to."""
+    return _OF_INPUT[type(given)]
+
+
+def tasks_of(kind: str | None, class_name: str | None) -> tuple[Task, ...]:
+    """What a model can be asked that was saved as transformers' class `class_name`.
+
+    `kind` is the architecture's: an encoder without a head still makes vectors of sentences.
+    """
+    if kind == "decoder":
+        return ("chat",)
+    if kind == "encoder-decoder":
+        return ("text-to-text",)
+    if kind != "encoder":
+        return ()
+    for ending, tasks in _OF_HEAD.items():
+        if class_name is not None and class_name.endswith(ending):
+            return tasks
+    return ("sentence-similarity",)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from slm_explorer.catalog.cards import ArchitectureKind
 from slm_explorer.catalog.safetensors import TensorHeader, read_header
-from slm_explorer.errors import BadCheckpoint, UnsupportedModel
+from slm_explorer.compression.recipes import SECTION
+from slm_explorer.errors import BadCheckpoint
 
 MAX_JSON_BYTES = 64 * 2**20
 _WEIGHTS = "model.safetensors"
@@ -64,13 +65,19 @@ class CheckpointFacts:
     has_chat_template: bool
     files: tuple[str, ...]
 
+    @property
+    def class_name(self) -> str | None:
+        """The transformers class that it was saved as."""
+        declared = self.config.get("architectures")
+        first = declared[0] if isinstance(declared, list) and declared else None
+        return first if isinstance(first, str) else None
+
 
 def inspect_checkpoint(path: Path) -> CheckpointFacts:
     """Read the facts of the checkpoint in folder `path`.
 
-    Raises BadCheckpoint where there is no complete safetensors checkpoint, UnsupportedModel
-    for an encoder or an encoder-decoder. Whether a decoder's architecture is known is left to
-    the engine.
+    Raises BadCheckpoint where there is no complete safetensors checkpoint. Whether its
+    architecture is known is left to the engine.
     """
     if not path.exists():
         raise BadCheckpoint(f"There is no folder {path}.")
@@ -81,11 +88,6 @@ def inspect_checkpoint(path: Path) -> CheckpointFacts:
     if not isinstance(model_type, str) or not _PLAIN_NAME.fullmatch(model_type):
         raise BadCheckpoint(f"{path / 'config.json'} names no model_type: it is no model's config.")
     kind = architecture_kind(model_type, config)
-    if kind is not None and kind != "decoder":
-        raise UnsupportedModel(
-            f"{path.name} ({model_type}) is an {kind}; this version runs decoders: choose one of "
-            "those."
-        )
     files, tensors = _tensors(path)
     # Models that also see or hear keep the decoder's numbers in a config of its own.
     nested = config.get("text_config")
@@ -102,14 +104,21 @@ def inspect_checkpoint(path: Path) -> CheckpointFacts:
     for tensor in tensors:
         sizes[tensor.dtype] += tensor.bytes
     quantized = "quantization_config" in config
+    dtypes = [dtype for dtype, _ in sizes.most_common()]
+    parameters = sum(tensor.elements for tensor in tensors if tensor.floating)
+    made = config.get(SECTION)
+    if isinstance(made, dict):
+        # Codes stand for weights there; what the model computes in is said apart.
+        parameters = _number(made, "parameters") or parameters
+        dtypes.sort(key=lambda dtype: dtype != made.get("dtype"))
     return CheckpointFacts(
         path=path,
         config=config,
         model_type=model_type,
         architecture_kind=kind,
-        parameters=None if quantized else sum(t.elements for t in tensors if t.floating),
+        parameters=None if quantized else parameters,
         weights_bytes=sizes.total(),
-        dtypes=tuple(dtype for dtype, _ in sizes.most_common()),
+        dtypes=tuple(dtypes),
         context_length=_number(text, "max_position_embeddings", "n_positions", "max_seq_len"),
         vocab_size=_number(text, "vocab_size"),
         hidden_size=hidden,

@@ -21,7 +21,6 @@ from slm_explorer.compression.recipes import storage_step, why_not
 from slm_explorer.engines.base import ReportProgress
 from slm_explorer.engines.folder import (
     LIBRARY_ERRORS,
-    causal_model_class,
     config_of_shape,
     context_length_of,
     eos_ids_of,
@@ -31,6 +30,7 @@ from slm_explorer.engines.folder import (
     read_tokenizer,
     weight_files,
 )
+from slm_explorer.engines.heads import Head, choose_head
 from slm_explorer.engines.weights import StoredWeights, random_weights
 from slm_explorer.errors import BadCheckpoint, DoesNotFit, InvalidRequest, UnsupportedModel
 from slm_explorer.types import ModelInfo, ModelSpec
@@ -63,8 +63,8 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
     """Load what `spec` says, in the dtype of its recipe, for inference.
 
     Raises InvalidRequest for a recipe or a shape that makes no sense, BadCheckpoint for a
-    folder that is broken or not safetensors, UnsupportedModel for an architecture that is no
-    decoder known to transformers, DoesNotFit when the memory cannot be had.
+    folder that is broken or not safetensors, UnsupportedModel for an architecture or a task
+    that transformers has no class for, DoesNotFit when the memory cannot be had.
     """
     started = time.perf_counter()
     step = storage_step(spec.recipe)
@@ -78,9 +78,9 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         config, tokenizer = config_of_shape(spec.shape_config), None
         generation = GenerationConfig(eos_token_id=config.eos_token_id)
         stored = _DTYPES_BY_NAME.get(str(config.dtype).removeprefix("torch."), torch.bfloat16)
-        model_class = causal_model_class(config, spec.model)
+        head = choose_head(config, spec.task, spec.model)
         with torch.device("meta"):
-            meta = model_class._from_config(config, dtype=dtype or stored)
+            meta = head.model_class._from_config(config, dtype=dtype or stored)
         # A tied matrix is one tensor under two names; making it once lets it be tied.
         shapes = {
             name: tensor
@@ -89,12 +89,12 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         }
         weights = random_weights(shapes, dtype or stored, progress)
         dtype = dtype or stored
-        assemble = partial(_assemble, model_class, config, dtype, generation, spec.model)
+        assemble = partial(_assemble, head, config, dtype, generation, spec.model)
         model = assemble_packed(assemble, weights, step, config, dtype)
     elif spec.path is not None:
         folder = Path(spec.path)
         config = read_config(folder)
-        model_class = causal_model_class(config, spec.model)
+        head = choose_head(config, spec.task, spec.model)
         files = weight_files(folder)
         tokenizer = read_tokenizer(folder)
         generation = read_generation_config(folder, config)
@@ -103,7 +103,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
             raise UnsupportedModel(f"{spec.model} cannot be loaded as {spec.recipe}. {reason}")
         with StoredWeights(files, progress) as stored_weights:
             dtype = dtype or stored_weights.dtype
-            assemble = partial(_assemble, model_class, config, dtype, generation, spec.model)
+            assemble = partial(_assemble, head, config, dtype, generation, spec.model)
             model = assemble_packed(assemble, stored_weights.tensors, step, config, dtype)
     else:
         raise InvalidRequest("A model needs a folder, or a shape to make random weights for.")
@@ -117,6 +117,8 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         vocab_size=config.get_text_config().vocab_size,
         has_chat_template=getattr(tokenizer, "chat_template", None) is not None,
         load_s=time.perf_counter() - started,
+        tasks=head.tasks,
+        warning=head.warning,
     )
     return LoadedModel(
         model, config, tokenizer, eos_ids_of(generation, tokenizer), context_length, info
@@ -124,16 +126,18 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
 
 
 def _assemble(
-    model_class: Any,
+    head: Head,
     config: PretrainedConfig,
     dtype: torch.dtype,
     generation: GenerationConfig,
     name: str,
     weights: dict[str, Any],
 ) -> Any:
-    """Build the network and fill it; every weight must come from `weights`."""
+    """Build the network and fill it; every weight must come from `weights`, but for those of a
+    head that the checkpoint never had.
+    """
     try:
-        model, report = model_class.from_pretrained(
+        model, report = head.model_class.from_pretrained(
             None,
             config=config,
             state_dict=weights,
@@ -153,6 +157,9 @@ def _assemble(
             ) from error
         raise BadCheckpoint(f"{name} cannot be loaded: {first_line(error)}") from error
     missing = sorted(report["missing_keys"])
+    if head.warning is not None:
+        body = f"{model.base_model_prefix}."
+        missing = [key for key in missing if key.startswith(body) and "pooler" not in key]
     if missing:
         raise BadCheckpoint(
             f"The weights of {name} lack {len(missing)} tensors, {missing[0]} first: it would "

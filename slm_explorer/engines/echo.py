@@ -18,7 +18,9 @@ by ModelSpec.shape_config, JSON with any of:
     {"load_s": 0.2, "allocate": 1000000, "fail": "why", "crash": true, "hang": true,
      "context_length": 100}
 
-A score reads each word as one token of one nat; `/slow` and the others act there too.
+A score reads each word as one token of one nat; `/slow` and the others act there too. A task
+gives the input back: each mask is "echo", a text is its own label, texts are alike when they are
+equal, and the whole context is the answer.
 """
 
 from __future__ import annotations
@@ -37,6 +39,22 @@ from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.memory import private_memory
 from slm_explorer.engines.stop_strings import StopStrings
 from slm_explorer.errors import BadCheckpoint, Cancelled, ContextOverflow, InvalidRequest
+from slm_explorer.tasks import (
+    MASK,
+    AskContext,
+    Candidate,
+    Classify,
+    Compare,
+    FillMask,
+    Labels,
+    MaskFills,
+    SimilarityMatrix,
+    Spans,
+    TaskInput,
+    TaskRequest,
+    TaskResult,
+    TaskStats,
+)
 from slm_explorer.types import (
     Alternative,
     Delta,
@@ -161,6 +179,16 @@ class EchoEngine:
         )
         yield Done(ScoreStats(windows, private_memory().peak))
 
+    def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        """Answer at once, with the certainty of one who only repeats."""
+        if stop.is_set():
+            raise Cancelled("The task was stopped.")
+        memory = private_memory()
+        result, tokens = _repeated(request.input)
+        yield Done(
+            TaskStats(result, tokens, 0.0, memory_bytes=memory.now, peak_memory_bytes=memory.peak)
+        )
+
     def close(self) -> None:
         self._held.clear()
 
@@ -241,3 +269,18 @@ def _prompt_tokens(request: GenerateRequest) -> int:
     if request.messages:
         return sum(len(message.content.split()) for message in request.messages)
     return len(_last_text(request).split())
+
+
+def _repeated(given: TaskInput) -> tuple[TaskResult, int]:
+    """The input as its own result, and its number of words."""
+    match given:
+        case FillMask(text):
+            return MaskFills(((Candidate("echo", 1.0),),) * text.count(MASK)), len(text.split())
+        case Classify(text):
+            return Labels((Candidate(text, 1.0),)), len(text.split())
+        case Compare(texts):
+            rows = tuple(tuple(float(a == b) for b in texts) for a in texts)
+            return SimilarityMatrix(rows, "equality"), sum(len(text.split()) for text in texts)
+        case AskContext(question, context):
+            span = Spans((Candidate(context, 1.0),), ((0, len(context)),))
+            return span, len(question.split()) + len(context.split())

@@ -12,7 +12,6 @@ from typing import Any
 from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
-from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING
 
 from slm_explorer.errors import BadCheckpoint, InvalidRequest, UnsupportedModel
 
@@ -96,28 +95,6 @@ def _config(values: dict[str, Any], name: str) -> PretrainedConfig:
         raise BadCheckpoint(
             f"The configuration of {name} does not make sense ({first_line(error)})."
         ) from error
-
-
-def causal_model_class(config: PretrainedConfig, name: str) -> Any:
-    """The causal language model of this configuration. Encoders are in that map too (BERT can
-    be wired as a decoder), so what the checkpoint says of itself decides.
-    """
-    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
-        raise UnsupportedModel(
-            f"{name} is a {config.model_type!r} model, which does not generate text from left to "
-            "right: choose a decoder."
-        )
-    model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    declared = config.architectures or [model_class.__name__]
-    if not any(
-        each == model_class.__name__ or each.endswith(("ForCausalLM", "LMHeadModel"))
-        for each in declared
-    ):
-        raise UnsupportedModel(
-            f"{name} is a {declared[0]}, not a language model that generates text: choose a "
-            "decoder."
-        )
-    return model_class
 
 
 def weight_files(folder: Path) -> list[Path]:

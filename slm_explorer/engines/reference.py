@@ -23,8 +23,13 @@ from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import TransformersDecoder
+from slm_explorer.engines.encoder import perform_task
+from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.engines.text import encode_prompt
+from slm_explorer.engines.seq2seq import encode_input
+from slm_explorer.engines.text import Prompt, encode_prompt
+from slm_explorer.errors import UnsupportedModel
+from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import (
     Delta,
     Done,
@@ -53,12 +58,18 @@ class ReferenceEngine:
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
         loaded = self._ready()
         clock = GenerationClock()
-        prompt = encode_prompt(loaded, request)
-        answer = Answer(loaded, request, prompt)
+        if "text-to-text" in loaded.info.tasks:
+            ids = encode_input(loaded, request)
+            answer = Answer(loaded, request, Prompt([]))
+        elif "chat" in loaded.info.tasks:
+            prompt = encode_prompt(loaded, request)
+            ids, answer = prompt.ids, Answer(loaded, request, prompt)
+        else:
+            raise UnsupportedModel(cannot_write(loaded.info))
         finish: FinishReason = "cancelled"
         clock.prefill_started()
         if not stop.is_set():
-            run = _GenerateRun(loaded, request, prompt.ids, clock, answer, stop)
+            run = _GenerateRun(loaded, request, ids, clock, answer, stop)
             try:
                 yield from run.deltas()
             finally:
@@ -70,7 +81,7 @@ class ReferenceEngine:
         yield Done(
             clock.stats(
                 finish,
-                prompt_tokens=len(prompt.ids),
+                prompt_tokens=len(ids),
                 cached_tokens=0,
                 seed=request.sampling.seed,
             )
@@ -78,7 +89,12 @@ class ReferenceEngine:
 
     def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
         loaded = self._ready()
+        if "chat" not in loaded.info.tasks:
+            raise UnsupportedModel(CANNOT_SCORE)
         yield from score_text(loaded, TransformersDecoder(loaded.model), request, stop)
+
+    def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        yield from perform_task(self._ready(), request, stop)
 
     def close(self) -> None:
         self._loaded = None

@@ -6,7 +6,7 @@ between the turns of a conversation), the choice of the token, and the text.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -17,12 +17,17 @@ from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
+from slm_explorer.engines.encoder import perform_task
+from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
 from slm_explorer.engines.lean import lean_decoder
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.engines.text import encode_prompt
+from slm_explorer.engines.seq2seq import Seq2SeqDecoder, encode_input
+from slm_explorer.engines.text import Prompt, encode_prompt
+from slm_explorer.errors import UnsupportedModel
+from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import (
     Delta,
     Done,
@@ -40,51 +45,70 @@ PREFILL_CHUNK = 512
 
 @dataclass
 class _Ready:
-    """What exists once a model is loaded."""
+    """What exists once a model is loaded. Only a decoder has a `decoder` and its caches."""
 
     loaded: LoadedModel
-    decoder: Decoder
+    decoder: Decoder | None
     caches: ConversationCaches
 
 
 class TorchEngine:
-    """An Engine over transformers: decoder-only models from a folder, or a shape's random ones."""
+    """An Engine over transformers: models of every kind from a folder, or of a shape with random
+    weights. Decoders go on writing; encoder-decoders write from one text (see seq2seq.py);
+    encoders perform tasks (see encoder.py).
+    """
 
     def __init__(self) -> None:
         self._ready: _Ready | None = None
 
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
         loaded = load_model(spec, progress)
-        decoder = lean_decoder(loaded.model) or TransformersDecoder(loaded.model)
+        decoder: Decoder | None = None
+        if "chat" in loaded.info.tasks:
+            decoder = lean_decoder(loaded.model) or TransformersDecoder(loaded.model)
         self._ready = _Ready(loaded, decoder, ConversationCaches(loaded.config))
         return_freed_memory()
         return loaded.info
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
         ready = self._loaded()
+        if ready.decoder is not None:
+            return self._converse(ready, ready.decoder, request, stop)
+        if "text-to-text" in ready.loaded.info.tasks:
+            return self._transform(ready.loaded, request, stop)
+        raise UnsupportedModel(cannot_write(ready.loaded.info))
+
+    def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        ready = self._loaded()
+        if ready.decoder is None:
+            raise UnsupportedModel(CANNOT_SCORE)
+        yield from score_text(ready.loaded, ready.decoder, request, stop)
+
+    def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
+        yield from perform_task(self._loaded().loaded, request, stop)
+
+    @staticmethod
+    def _converse(
+        ready: _Ready, decoder: Decoder, request: GenerateRequest, stop: StopFlag
+    ) -> Iterator[Delta | Done]:
+        """A decoder's answer: the conversation is read, as far as no kept cache holds it."""
         clock = GenerationClock()
         prompt = encode_prompt(ready.loaded, request)
         kept = ready.caches.take(request.chat, prompt.ids)
         cached = len(kept.ids)
         answer = Answer(ready.loaded, request, prompt)
         sampler = Sampler(request.sampling, prompt.ids)
-        finish: FinishReason = "cancelled"
         clock.prefill_started()
-        logits = self._prefill(ready, kept, prompt.ids, stop)
+        logits = _prefill(decoder, kept, prompt.ids, stop)
         clock.prefill_ended(len(kept.ids) - cached)
+
+        def follow(token: int) -> Tensor:
+            following = decoder.last_logits(torch.tensor([token]), kept.cache)
+            kept.ids.append(token)
+            return following
+
         try:
-            while logits is not None and not stop.is_set():
-                token = sampler.choose(logits)
-                clock.token()
-                yield answer.push(token, logits)
-                reason = answer.finished()
-                if reason is not None:
-                    finish = reason
-                    break
-                if stop.is_set():
-                    break
-                logits = ready.decoder.last_logits(torch.tensor([token]), kept.cache)
-                kept.ids.append(token)
+            finish = yield from _write(answer, sampler, clock, logits, follow, stop)
         except GeneratorExit:
             # A reader who leaves in the middle leaves a good cache behind; an error does not.
             ready.caches.keep(request.chat, kept)
@@ -102,9 +126,34 @@ class TorchEngine:
             )
         )
 
-    def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
-        ready = self._loaded()
-        yield from score_text(ready.loaded, ready.decoder, request, stop)
+    @staticmethod
+    def _transform(
+        loaded: LoadedModel, request: GenerateRequest, stop: StopFlag
+    ) -> Iterator[Delta | Done]:
+        """An encoder-decoder's output."""
+        clock = GenerationClock()
+        input_ids = encode_input(loaded, request)
+        decoder = Seq2SeqDecoder(loaded, input_ids)
+        answer = Answer(loaded, request, Prompt([decoder.start]))
+        sampler = Sampler(request.sampling, [decoder.start])
+        clock.prefill_started()
+        logits = None
+        if not stop.is_set():
+            decoder.read()
+            logits = decoder.last_logits(decoder.start)
+            clock.prefill_ended(len(input_ids))
+        finish = yield from _write(answer, sampler, clock, logits, decoder.last_logits, stop)
+        rest = answer.flush()
+        if rest:
+            yield Delta(rest, 0)
+        yield Done(
+            clock.stats(
+                finish,
+                prompt_tokens=len(input_ids),
+                cached_tokens=0,
+                seed=request.sampling.seed,
+            )
+        )
 
     def close(self) -> None:
         self._ready = None
@@ -114,16 +163,38 @@ class TorchEngine:
             raise RuntimeError("load() comes before the first request")
         return self._ready
 
-    @staticmethod
-    def _prefill(
-        ready: _Ready, kept: KeptCache, prompt_ids: list[int], stop: StopFlag
-    ) -> Tensor | None:
-        """Read what the cache lacks of the prompt; the last logits, or None once stopped."""
-        logits: Tensor | None = None
-        for at in range(len(kept.ids), len(prompt_ids), PREFILL_CHUNK):
-            if stop.is_set():
-                return None
-            chunk = prompt_ids[at : at + PREFILL_CHUNK]
-            logits = ready.decoder.last_logits(torch.tensor(chunk), kept.cache)
-            kept.ids.extend(chunk)
-        return logits
+
+def _write(
+    answer: Answer,
+    sampler: Sampler,
+    clock: GenerationClock,
+    logits: Tensor | None,
+    follow: Callable[[int], Tensor],
+    stop: StopFlag,
+) -> Generator[Delta, None, FinishReason]:
+    """The token loop: choose, say, and ask what follows. Returns why it ended."""
+    while logits is not None and not stop.is_set():
+        token = sampler.choose(logits)
+        clock.token()
+        yield answer.push(token, logits)
+        reason = answer.finished()
+        if reason is not None:
+            return reason
+        if stop.is_set():
+            break
+        logits = follow(token)
+    return "cancelled"
+
+
+def _prefill(
+    decoder: Decoder, kept: KeptCache, prompt_ids: list[int], stop: StopFlag
+) -> Tensor | None:
+    """Read what the cache lacks of the prompt; the last logits, or None once stopped."""
+    logits: Tensor | None = None
+    for at in range(len(kept.ids), len(prompt_ids), PREFILL_CHUNK):
+        if stop.is_set():
+            return None
+        chunk = prompt_ids[at : at + PREFILL_CHUNK]
+        logits = decoder.last_logits(torch.tensor(chunk), kept.cache)
+        kept.ids.extend(chunk)
+    return logits

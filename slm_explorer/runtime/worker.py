@@ -21,6 +21,7 @@ from slm_explorer.runtime.wire import (
     Run,
     Said,
 )
+from slm_explorer.tasks import TaskStats
 from slm_explorer.types import (
     Done,
     Event,
@@ -268,7 +269,7 @@ class Worker:
         if isinstance(event, Done):
             if self._link.pid is not None:
                 self._peak = max(self._peak or 0, event.stats.peak_memory_bytes or 0) or None
-            if isinstance(event.stats, GenerationStats):
+            if isinstance(event.stats, GenerationStats | TaskStats):
                 event = Done(self._with_waits(event.stats, job))
         if not job.abandoned:
             job.mailbox.put(event)
@@ -278,7 +279,9 @@ class Worker:
             if self._phase == "busy":
                 self._next()
 
-    def _with_waits(self, stats: GenerationStats, job: Job) -> GenerationStats:
+    def _with_waits(
+        self, stats: GenerationStats | TaskStats, job: Job
+    ) -> GenerationStats | TaskStats:
         loaded_at = job.submitted_at if job.loaded_at is None else job.loaded_at
         return replace(
             stats, load_s=loaded_at - job.submitted_at, queue_s=self._started_at - loaded_at
