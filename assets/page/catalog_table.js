@@ -52,7 +52,7 @@ export function catalog(value, { trigger, redraw, local }) {
       h("table", { class: "slm-table" },
         h("thead", {}, h("tr", {}, h("th", { scope: "col", class: "slm-pick-head", title: "Compare" }, "⇄"), columns.map((column) => head(column, local, redraw)))),
         h("tbody", {}, shown.map((row) => line(row, columns, trigger)))),
-      shown.length ? null : h("p", { class: "slm-quiet slm-none" }, "No model matches: take a filter away or search for fewer words.")),
+      shown.length ? null : h("p", { class: "slm-quiet slm-nothing" }, "No model matches: take a filter away or search for fewer words.")),
   ];
 }
 

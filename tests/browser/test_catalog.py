@@ -106,7 +106,7 @@ def test_the_page_finds_what_the_command_line_finds(visit: Visit, served: Site) 
         shown = {row.get_attribute("data-id") for row in page.locator(ROWS).all()}
         assert shown == found, (query, facets)
     search(page, "no model is called this")
-    expect(page.locator(".slm-none")).to_be_visible()
+    expect(page.locator(".slm-nothing")).to_be_visible()
 
 
 def test_facets_filter_with_counts_of_what_they_would_leave(visit: Visit, served: Site) -> None:
