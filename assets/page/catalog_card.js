@@ -1,7 +1,7 @@
 // The card of one model: what it is, whether it fits, how it is built, and where each fact
 // comes from.
 
-import { button, copy, h } from "./dom.js";
+import { button, h } from "./dom.js";
 import { estimate } from "./catalog_fit.js";
 import { drawing } from "./catalog_shape.js";
 import { MOST, follow, openPart, state, togglePick } from "./catalog_state.js";
@@ -18,7 +18,8 @@ export function card(value, { trigger, redraw, local }) {
         onclick: () => trigger("open_chat", { id: value.id }) }, "Open in Chat"),
       button(picked ? "Compared ✓" : "Compare", `Put it beside others, up to ${MOST}`, () => togglePick(value.id, trigger),
         { class: picked ? "slm-button slm-on" : "slm-button", "aria-pressed": String(picked), disabled: !picked && state.picks.length >= MOST ? "" : null })),
-    h("p", { class: "slm-quiet" }, [value.kind, `by ${value.organisation}`, value.shipped ? "shipped with the app" : null].filter(Boolean).join(" · ")),
+    h("p", { class: "slm-quiet" }, [value.kind, `by ${value.organisation}`, value.shipped ? "shipped with the app" : null,
+      value.uses.length ? `for ${value.uses.map((use) => use.toLowerCase()).join(", ")}` : null].filter(Boolean).join(" · ")),
     value.reason ? h("p", { class: "slm-quiet slm-reason" }, value.reason) : null,
     value.notes ? h("p", {}, value.notes) : null,
     estimate(value.id, value.peaks || []),
@@ -53,7 +54,6 @@ export function details(value) {
     value.use_cases || value.strengths
       ? [h("h3", {}, "What it is for"), said("Uses", value.use_cases), said("Said to be good at", value.strengths)]
       : null,
-    value.code ? code(value.code) : null,
     h("h3", {}, "Facts"),
     facts(value.facts),
     value.numbers.length ? fold("Its numbers, as in its config", false, facts(value.numbers)) : null,
@@ -80,9 +80,3 @@ export const components = (value) =>
       h("span", { title: part.title }, h("i", { class: `slm-part-${part.id}` }), `${part.name} `,
         h("span", { class: "slm-num" }, `${part.text}, ${(100 * part.share).toFixed(part.share < 0.01 ? 2 : 0)} %`)))),
     value.note ? h("p", { class: "slm-quiet" }, value.note) : null);
-
-const code = (value) =>
-  fold("Copy code", false,
-    value.map((each) => h("section", { class: "slm-snippet" },
-      h("header", {}, h("b", {}, each.title), button("Copy", "Copy the program", () => copy(each.code))),
-      h("pre", { tabindex: 0 }, h("code", {}, each.code)))));

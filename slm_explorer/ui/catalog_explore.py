@@ -111,4 +111,4 @@ class Explore:
 
     def _details(self, card: Card) -> dict[str, object]:
         claims = claims_about(self._claims, card.id)
-        return details_view(card, claims, self._methods[card.id], None)
+        return details_view(card, claims, self._methods[card.id])

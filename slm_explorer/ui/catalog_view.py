@@ -10,8 +10,10 @@ from slm_explorer.catalog.cards import Architecture, Card, is_verified
 from slm_explorer.catalog.claims import Claim
 from slm_explorer.catalog.licences import licence_terms
 from slm_explorer.catalog.taxonomy import Method
+from slm_explorer.catalog.uses import uses_of
 from slm_explorer.ui.catalog_rows import COMMERCIAL_USE
 from slm_explorer.ui.catalog_shape import components_view, shape_view
+from slm_explorer.ui.uses import USES
 from slm_explorer.units import format_bytes
 
 # Fields that another part of the card shows.
@@ -52,6 +54,7 @@ def card_view(card: Card, reason: str | None, peaks: Sequence[Peak] = ()) -> dic
         "kind": card.architecture_kind,
         "organisation": card.organisation,
         "shipped": card.shipped,
+        "uses": [USES[use].title for use in uses_of(card)],
         "reason": reason,
         "notes": card.notes or "",
         "peaks": [
@@ -68,10 +71,10 @@ def card_view(card: Card, reason: str | None, peaks: Sequence[Peak] = ()) -> dic
 
 
 def details_view(
-    card: Card, claims: Sequence[Claim], methods: Sequence[Method], code: dict[str, object] | None
+    card: Card, claims: Sequence[Claim], methods: Sequence[Method]
 ) -> dict[str, object]:
     """Everything below the card's head: licence, blocks, components, corrections, facts. `claims`
-    concern the model, by `methods` it is small, `code` runs it.
+    concern the model, and by `methods` it is small.
     """
     terms, named = licence_terms(card), card.source("license")
     return {
@@ -93,7 +96,6 @@ def details_view(
         "components": components_view(card),
         "methods": [{"id": method.id, "name": method.name} for method in methods],
         "claims": [claim_view(claim) for claim in claims],
-        "code": code,
         "facts": _facts(card),
         "numbers": _numbers(card),
         "marks": _marks(card),

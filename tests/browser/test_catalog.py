@@ -308,7 +308,7 @@ def test_a_name_is_never_markup_or_script(visit: Visit, served: Site) -> None:
           };
           mount("catalog", value);
           mount("card", { id: "x", name: value.rows[0].name, notes: value.rows[0].name,
-            kind: "decoder", organisation: value.rows[0].name, reason: null });
+            kind: "decoder", organisation: value.rows[0].name, uses: [], reason: null });
         }""",
         json.loads(json.dumps(value)),
     )

@@ -19,7 +19,7 @@ CLAIMS = load_claims(ASSETS)
 
 def details(card_id: str) -> dict[str, Any]:
     card = CATALOG.get(card_id)
-    return details_view(card, claims_about(CLAIMS, card_id), (), None)
+    return details_view(card, claims_about(CLAIMS, card_id), ())
 
 
 def test_every_card_can_be_shown_with_its_sources() -> None:
@@ -64,6 +64,11 @@ def test_a_licence_is_shown_by_what_it_permits() -> None:
     gemma = details("gemma-2b")["licence"]
     assert (gemma["use"], gemma["verified"]) == ("with conditions", False)
     assert "Hub" in gemma["access"]
+
+
+def test_a_card_says_what_its_model_is_for() -> None:
+    assert card_view(CATALOG.get("t5-small"), None)["uses"] == ["Text to text"]
+    assert card_view(CATALOG.get("linformer"), None)["uses"] == []
 
 
 def test_components_are_shares_of_one_whole() -> None:
