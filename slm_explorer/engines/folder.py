@@ -56,7 +56,8 @@ def read_config(folder: Path) -> PretrainedConfig:
     if not folder.is_dir():
         raise BadCheckpoint(f"There is no folder {folder.name!r}: check the path.")
     try:
-        values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        text = (folder / "config.json").read_text(encoding="utf-8")
+        values = json.loads(text, object_hook=_special_float)
     except FileNotFoundError:
         raise BadCheckpoint(
             f"{folder.name} is no model: it has no config.json. Choose a folder with a Hugging "
@@ -69,6 +70,13 @@ def read_config(folder: Path) -> PretrainedConfig:
     if not isinstance(values, dict):
         raise BadCheckpoint(f"The config.json of {folder.name} is not a JSON object.")
     return _config(values, folder.name)
+
+
+def _special_float(values: dict[str, Any]) -> Any:
+    """transformers writes an infinity, which JSON lacks, as {"__float__": "Infinity"}."""
+    if set(values) == {"__float__"} and values["__float__"] in ("Infinity", "-Infinity", "NaN"):
+        return float(values["__float__"])
+    return values
 
 
 def _config(values: dict[str, Any], name: str) -> PretrainedConfig:

@@ -26,7 +26,7 @@ from slm_explorer.engines.decoder import TransformersDecoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.engines.seq2seq import encode_input
+from slm_explorer.engines.seq2seq import encode_input, start_token
 from slm_explorer.engines.text import Prompt, encode_prompt
 from slm_explorer.errors import UnsupportedModel
 from slm_explorer.tasks import TaskRequest
@@ -52,7 +52,9 @@ class ReferenceEngine:
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
         self._loaded = load_model(spec, progress)
         # Requests say everything; the checkpoint's defaults must not fill in the rest.
-        self._loaded.model.generation_config = GenerationConfig()
+        self._loaded.model.generation_config = GenerationConfig(
+            decoder_start_token_id=start_token(self._loaded.config)
+        )
         return self._loaded.info
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:

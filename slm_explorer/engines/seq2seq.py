@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import PretrainedConfig
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from slm_explorer.engines.checkpoint import LoadedModel
@@ -51,6 +52,16 @@ def input_text(request: GenerateRequest) -> str:
     return " ".join([*system, request.messages[-1].content])
 
 
+def start_token(config: PretrainedConfig) -> int | None:
+    """The token that every output begins with, and that is no part of the text; None where a
+    decoder-only model needs none.
+    """
+    if not config.is_encoder_decoder:
+        return None
+    token = config.decoder_start_token_id
+    return int(token if token is not None else config.pad_token_id or 0)
+
+
 class Seq2SeqDecoder:
     """The writing half, with its cache, after the reading half has read `input_ids`."""
 
@@ -62,13 +73,6 @@ class Seq2SeqDecoder:
         self._cache = EncoderDecoderCache(
             DynamicCache(config=loaded.config), DynamicCache(config=loaded.config)
         )
-
-    @property
-    def start(self) -> int:
-        """The token that every output begins with; it is not part of the text."""
-        config = self._model.config
-        token = config.decoder_start_token_id
-        return int(token if token is not None else config.pad_token_id or 0)
 
     @torch.inference_mode()
     def read(self) -> None:

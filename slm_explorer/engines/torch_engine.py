@@ -24,7 +24,7 @@ from slm_explorer.engines.lean import lean_decoder
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.engines.seq2seq import Seq2SeqDecoder, encode_input
+from slm_explorer.engines.seq2seq import Seq2SeqDecoder, encode_input, start_token
 from slm_explorer.engines.text import Prompt, encode_prompt
 from slm_explorer.errors import UnsupportedModel
 from slm_explorer.tasks import TaskRequest
@@ -134,13 +134,14 @@ class TorchEngine:
         clock = GenerationClock()
         input_ids = encode_input(loaded, request)
         decoder = Seq2SeqDecoder(loaded, input_ids)
-        answer = Answer(loaded, request, Prompt([decoder.start]))
-        sampler = Sampler(request.sampling, [decoder.start])
+        start = start_token(loaded.config) or 0
+        answer = Answer(loaded, request, Prompt([start]))
+        sampler = Sampler(request.sampling, [start])
         clock.prefill_started()
         logits = None
         if not stop.is_set():
             decoder.read()
-            logits = decoder.last_logits(decoder.start)
+            logits = decoder.last_logits(start)
             clock.prefill_ended(len(input_ids))
         finish = yield from _write(answer, sampler, clock, logits, decoder.last_logits, stop)
         rest = answer.flush()

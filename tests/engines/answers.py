@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from slm_explorer.engines.base import Engine, StopFlag
+from slm_explorer.tasks import TaskInput, TaskRequest, TaskStats
 from slm_explorer.types import (
     Delta,
     Done,
@@ -82,3 +83,12 @@ def score(engine: Engine, text: str, window: int = 512) -> ScoreStats:
     assert isinstance(done, Done)
     assert isinstance(done.stats, ScoreStats)
     return done.stats
+
+
+def task(engine: Engine, given: TaskInput, stop: StopFlag | None = None) -> TaskStats:
+    """Perform the task to its end, which must be its only Done."""
+    events = list(engine.perform(TaskRequest("1", "test", given), stop or threading.Event()))
+    done = [event for event in events if isinstance(event, Done)]
+    assert done == events[-1:], "exactly one Done, at the end"
+    assert isinstance(done[0].stats, TaskStats)
+    return done[0].stats
