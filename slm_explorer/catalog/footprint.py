@@ -39,6 +39,8 @@ _INT4_GROUP = 64
 _KEPT = 2
 # A KV cache that has grown has room to spare, and leaves its smaller buffers behind.
 _GROWN = 0.25
+# Quantized matrices that are laid side by side leave gaps of about this share.
+_FUSED = 0.1
 # Loads that a correction needs.
 _MIN_LOADS = 3
 # Allocators keep freed blocks and round sizes up.
@@ -122,6 +124,9 @@ def estimate_footprint(
     activations = _activations(found, tokens, width, packed=recipe in _PACKED)
     if activations is not None and kv_cache is not None:
         activations += round(kv_cache * _GROWN)
+        if found.lean and recipe in _PACKED:
+            tables = min(weights, round(found.tables * (1 + width / (found.hidden or 1024))))
+            activations += round((weights - tables) * _FUSED)
     wide = found.hidden is None or found.hidden >= _WIDE
     base = max(0, BASE_BYTES + wide * WIDE_BASE_BYTES + correction.bytes)
     loaded_base = LOADED_BASE_BYTES + wide * WIDE_LOADED_BASE_BYTES + correction.bytes
