@@ -22,7 +22,7 @@ WISHES: list[tuple[str, Wish, str | None, str | None, str, str]] = [
     ("laptop-16gb", Wish(priority="speed"), "smollm2-135m-instruct", "int4", "task", "phi-2"),
     ("laptop-16gb", Wish(priority="memory"), "smollm2-135m-instruct", "int4", "method",
      "linformer"),
-    ("laptop-8gb", Wish(), "granite-4-1-3b", "int8", "too big", "zephyr-7b-beta"),
+    ("laptop-8gb", Wish(), "smollm3-3b", "int8", "too big", "zephyr-7b-beta"),
     ("laptop-8gb", Wish(language="fr"), "smollm3-3b", "int8", "language", "granite-4-1-3b"),
     (
         "laptop-8gb", Wish(language="fr", commercial=True),
