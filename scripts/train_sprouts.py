@@ -26,7 +26,7 @@ WORK = Path.home() / ".cache/slm-explorer/training"
 
 
 @app.command()
-def data(work: Work = WORK, tokens: int = 17_000_000, review: int = 10_500_000) -> None:
+def data(work: Work = WORK, tokens: int = 17_000_000, review: int = 17_600_000) -> None:
     """Train the tokenizer and write the training text and the review as tokens."""
     from sprouts.data import make_tokenizer, write_data
     from sprouts.tokenizer import save_tokenizer

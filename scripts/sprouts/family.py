@@ -38,9 +38,9 @@ FAMILY = {
             "sprout-5m",
             Shape(hidden=256, layers=6, mlp=768, heads=8, kv_heads=4),
             steps=2000,
-            review=1250,
-            note="Trained in two goes: 2000 steps and a review of 450 at first, as the log shows, "
-            "then on from there to the end, at a rate raised once more.",
+            review=2100,
+            note="Trained in three goes: 2000 steps and a review of 450 at first, then a review up "
+            "to 1250 and one up to the end, each at a rate raised once more, as the log shows.",
         ),
         Member(
             "sprout-1m",
