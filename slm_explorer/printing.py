@@ -7,8 +7,17 @@ import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from slm_explorer.chat import Ask, chat_row
+from slm_explorer.chat import Ask, TaskAsk, chat_row, task_row
 from slm_explorer.errors import error_of_kind
+from slm_explorer.tasks import (
+    Candidate,
+    Labels,
+    MaskFills,
+    SimilarityMatrix,
+    Spans,
+    TaskResult,
+    TaskStats,
+)
 from slm_explorer.types import (
     Delta,
     Done,
@@ -80,6 +89,23 @@ def format_value(key: str, value: object) -> str:
     return f"{value:,}" if isinstance(value, int) and key != "pid" else f"{value:.4g}"
 
 
+def result_lines(result: TaskResult) -> list[str]:
+    """An encoder's result for people, a line for each mask, label, text or span."""
+    match result:
+        case MaskFills(masks):
+            return [", ".join(map(_candidate, candidates)) for candidates in masks]
+        case Labels(labels):
+            return [_candidate(label) for label in labels]
+        case SimilarityMatrix(matrix):
+            return ["  ".join(f"{value:6.3f}" for value in row) for row in matrix]
+        case Spans(spans):
+            return [_candidate(span) for span in spans]
+
+
+def _candidate(candidate: Candidate) -> str:
+    return f"{candidate.text} {candidate.probability:.1%}"
+
+
 class Printer:
     """Writes one command's output. Progress always goes to stderr."""
 
@@ -139,6 +165,29 @@ class Printer:
             return
         keys = ("ttft_s", "decode_tps", "output_tokens", "peak_memory_bytes", "finish_reason")
         print("\n(" + ", ".join(f"{key} {format_value(key, row[key])}" for key in keys) + ")\n")
+
+    def task(self, ask: TaskAsk, events: Iterable[Event]) -> None:
+        """One encoder's result. Raises the error that ended it."""
+        said = ""
+        for event in events:
+            match event:
+                case Queued(ahead):
+                    self.progress(f"{ask.model}: {ahead} ahead")
+                case Loading(_, stage) if stage != said:
+                    said = stage
+                    self.progress(f"{ask.model}: {stage}")
+                case Done(TaskStats() as stats) if self._json:
+                    self.row(task_row(ask, stats))
+                case Done(TaskStats() as stats):
+                    print(f"[{ask.model}]")
+                    for line in result_lines(stats.result):
+                        print(line)
+                    seconds = format_value("_s", stats.seconds)
+                    print(f"({stats.tokens:,} tokens, {seconds})\n")
+                    if stats.warning is not None:
+                        self.progress(f"warning: {stats.warning}")
+                case Failed(error, kind):
+                    raise error_of_kind(kind, error)
 
     def meters(self, row: Mapping[str, object]) -> None:
         """One reading of every meter."""
