@@ -10,12 +10,25 @@ from torch import Tensor, nn
 from slm_explorer.compression.matrices import Int4Matrix, Int8Matrix, Matrix
 
 
-class PackedLinear(nn.Module):
-    """Stands in for nn.Linear and for GPT-2's Conv1D.
+class ShapeOnly(Tensor):
+    """What a packed layer shows as its weight: a shape and a dtype, and no numbers.
 
-    `weight` tells its shape and dtype only: it is a tensor without data, so that code which
-    reads weights instead of calling the layer fails loudly.
+    Some models ask for their weights' dtype. Computing with it raises TypeError; a tensor on
+    the meta device would not do, since a product with one gives noise (torch 2.13).
     """
+
+    @staticmethod
+    def __new__(cls: type[ShapeOnly], rows: int, columns: int, dtype: torch.dtype) -> ShapeOnly:
+        made: ShapeOnly = Tensor._make_wrapper_subclass(cls, (rows, columns), dtype=dtype)
+        return made
+
+    @classmethod
+    def __torch_dispatch__(cls, *_call: Any) -> Any:
+        raise TypeError("a packed layer's weights cannot be read: call the layer")
+
+
+class PackedLinear(nn.Module):
+    """Stands in for nn.Linear and for GPT-2's Conv1D. `weight` tells its shape and dtype only."""
 
     def __init__(self, matrix: Matrix, bias: nn.Parameter | None) -> None:
         super().__init__()
@@ -26,9 +39,7 @@ class PackedLinear(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        return torch.empty(
-            self.out_features, self.in_features, dtype=self.matrix.dtype, device="meta"
-        )
+        return ShapeOnly(self.out_features, self.in_features, self.matrix.dtype)
 
     def forward(self, inputs: Tensor) -> Tensor:
         result = self.matrix.product(inputs.reshape(-1, self.in_features))
@@ -54,9 +65,7 @@ class PackedEmbedding(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        return torch.empty(
-            self.num_embeddings, self.embedding_dim, dtype=self.matrix.dtype, device="meta"
-        )
+        return ShapeOnly(self.num_embeddings, self.embedding_dim, self.matrix.dtype)
 
     def forward(self, ids: Tensor) -> Tensor:
         rows = self.matrix.take(ids)
