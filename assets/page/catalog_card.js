@@ -1,7 +1,7 @@
 // The card of one model: what it is, whether it fits, how it is built, and where each fact
 // comes from.
 
-import { button, h } from "./dom.js";
+import { button, copy, h } from "./dom.js";
 import { estimate } from "./catalog_fit.js";
 import { drawing } from "./catalog_shape.js";
 import { MOST, follow, openPart, state, togglePick } from "./catalog_state.js";
@@ -54,6 +54,10 @@ export function details(value) {
     value.use_cases || value.strengths
       ? [h("h3", {}, "What it is for"), said("Uses", value.use_cases), said("Said to be good at", value.strengths)]
       : null,
+    value.code.map((each) =>
+      fold(`As code: ${each.use.toLowerCase()}`, false,
+        h("div", { class: "slm-actions" }, button("Copy", "Copy the code", () => copy(each.text))),
+        h("pre", { class: "slm-snippet", tabindex: 0 }, h("code", {}, each.text)))),
     h("h3", {}, "Facts"),
     facts(value.facts),
     value.numbers.length ? fold("Its numbers, as in its config", false, facts(value.numbers)) : null,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 from slm_explorer.catalog.cards import Card
 from slm_explorer.tasks import Task
 
 _CHAT = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-model = AutoModelForCausalLM.from_pretrained({model!r}, dtype="auto")
+tokenizer = AutoTokenizer.from_pretrained({model})
+model = AutoModelForCausalLM.from_pretrained({model}, dtype="auto")
 messages = [{{"role": "user", "content": "Why is the sky blue?"}}]
 inputs = tokenizer.apply_chat_template(
     messages, add_generation_prompt=True, return_dict=True, return_tensors="pt"
@@ -21,8 +23,8 @@ print(tokenizer.decode(answer, skip_special_tokens=True))
 _COMPLETE = """\
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-model = AutoModelForCausalLM.from_pretrained({model!r}, dtype="auto")
+tokenizer = AutoTokenizer.from_pretrained({model})
+model = AutoModelForCausalLM.from_pretrained({model}, dtype="auto")
 # A base model: it goes on with a text and follows no instructions.
 inputs = tokenizer("The capital of France is", return_tensors="pt")
 output = model.generate(inputs["input_ids"], max_new_tokens=20)
@@ -31,16 +33,16 @@ print(tokenizer.decode(output[0], skip_special_tokens=True))
 _TEXT_TO_TEXT = """\
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-model = AutoModelForSeq2SeqLM.from_pretrained({model!r}, dtype="auto")
-inputs = tokenizer({prompt!r}, return_tensors="pt")
+tokenizer = AutoTokenizer.from_pretrained({model})
+model = AutoModelForSeq2SeqLM.from_pretrained({model}, dtype="auto")
+inputs = tokenizer({prompt}, return_tensors="pt")
 output = model.generate(inputs["input_ids"], max_new_tokens=60)
 print(tokenizer.decode(output[0], skip_special_tokens=True))
 """
 _FILL_MASK = """\
 from transformers import pipeline
 
-fill = pipeline("fill-mask", model={model!r})
+fill = pipeline("fill-mask", model={model})
 text = f"Paris is the capital of {{fill.tokenizer.mask_token}}."
 for guess in fill(text):
     print(f"{{guess['score']:.3f}}  {{guess['token_str']}}")
@@ -48,7 +50,7 @@ for guess in fill(text):
 _CLASSIFY = """\
 from transformers import pipeline
 
-classify = pipeline("text-classification", model={model!r}, top_k=None)
+classify = pipeline("text-classification", model={model}, top_k=None)
 for label in classify(["I did not expect to like it, but I did."])[0]:
     print(f"{{label['score']:.3f}}  {{label['label']}}")
 """
@@ -56,8 +58,8 @@ _SIMILARITY = """\
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-model = AutoModel.from_pretrained({model!r})
+tokenizer = AutoTokenizer.from_pretrained({model})
+model = AutoModel.from_pretrained({model})
 vectors = []
 for text in ("The cat sleeps.", "A cat is asleep.", "Stocks fell today."):
     inputs = tokenizer(text, return_tensors="pt")
@@ -71,8 +73,8 @@ _ANSWER = """\
 import torch
 from transformers import AutoModelForQuestionAnswering, AutoTokenizer
 
-tokenizer = AutoTokenizer.from_pretrained({model!r})
-model = AutoModelForQuestionAnswering.from_pretrained({model!r})
+tokenizer = AutoTokenizer.from_pretrained({model})
+model = AutoModelForQuestionAnswering.from_pretrained({model})
 question, context = "Where does the owl live?", "The fox has a den. The owl lives in a mill."
 inputs = tokenizer(question, context, return_tensors="pt")
 with torch.no_grad():
@@ -101,4 +103,6 @@ def snippet(card: Card, task: Task, model: str | None = None) -> str:
         if card.instruction_tuned
         else "translate English to German: The house is small."
     )
-    return template.format(model=model or card.hub_id or card.id, prompt=prompt)
+    shipped = f"assets/sprouts/{card.id}"
+    name = model or (shipped if card.shipped else card.hub_id) or card.id
+    return template.format(model=json.dumps(name), prompt=json.dumps(prompt))

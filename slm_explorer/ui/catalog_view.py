@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from slm_explorer.catalog.cards import Architecture, Card, is_verified
 from slm_explorer.catalog.claims import Claim
 from slm_explorer.catalog.licences import licence_terms
+from slm_explorer.catalog.snippets import snippet
 from slm_explorer.catalog.taxonomy import Method
 from slm_explorer.catalog.uses import uses_of
 from slm_explorer.ui.catalog_rows import COMMERCIAL_USE
@@ -96,6 +97,7 @@ def details_view(
         "components": components_view(card),
         "methods": [{"id": method.id, "name": method.name} for method in methods],
         "claims": [claim_view(claim) for claim in claims],
+        "code": [{"use": USES[use].title, "text": snippet(card, use)} for use in uses_of(card)],
         "facts": _facts(card),
         "numbers": _numbers(card),
         "marks": _marks(card),

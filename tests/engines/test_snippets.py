@@ -39,7 +39,7 @@ def test_a_cards_snippet_runs(kind: str, use: Task, tmp_path: Path) -> None:
     # Random weights may write nothing but special tokens, which print as an empty line.
     assert run(code)
     # Without a model of our own it names the card's, and nothing else changes.
-    assert snippet(card, use).replace(repr(card.hub_id), repr(str(folder))) == code
+    assert snippet(card, use).replace(f'"{card.hub_id}"', f'"{folder}"') == code
 
 
 @pytest.mark.parametrize(("head", "use"), HEADS)
