@@ -20,6 +20,7 @@ from slm_explorer.compression.choices import (
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
 from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
 from slm_explorer.compression.slots import Slot, StandIn, find_slots
+from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.errors import BadCheckpoint, UnsupportedModel
 
 Assemble = Callable[[dict[str, Any]], Any]
@@ -91,6 +92,7 @@ def pack_from(
         made = quantize(name, tensors[name], choice, step, dtype, transposed=slot.transposed)
         reports.append(report(name, choice, dtype, made.relative_error))
         _pack(slot, choice, made.parts)
+        return_freed_memory()
     return model, tuple(reports)
 
 
@@ -109,6 +111,7 @@ def load_packed(
                     f"({slot.reason}): compress the model again with this version."
                 )
             _pack(slot, stored.choice, stored.read())
+            return_freed_memory()
         else:
             _keep(slot, stored[...].to(dtype))
     return model

@@ -112,12 +112,12 @@ class Int4Matrix:
         self.columns = self._width if columns is None else columns
         self.dtype = scales.dtype
         self._group = self._width // scales.shape[1]
+        self._lanes = _lanes()
         padding = -self.rows % INT4_ROWS
-        self._packed = _pack(F.pad(codes, (0, 0, 0, padding)) if padding else codes)
+        self._packed = _pack(F.pad(codes, (0, 0, 0, padding)) if padding else codes, self._lanes)
         both = torch.stack((scales, zeros), dim=-1)
         both = F.pad(both, (0, 0, 0, 0, 0, padding)) if padding else both
         self._scales_and_zeros = both.transpose(0, 1).contiguous()
-        self._lanes = _lanes()
 
     def product(self, inputs: Tensor) -> Tensor:
         if self._width != self.columns:
@@ -194,16 +194,28 @@ def pair_codes(codes: Tensor) -> Tensor:
     return codes[:, 0::2] | (codes[:, 1::2] << 4)
 
 
-def _pack(pairs: Tensor) -> Tensor:
-    """The kernel's own order, a piece of rows at a time: the conversion wants 4 bytes a code."""
+def _pack(pairs: Tensor, lanes: int | None) -> Tensor:
+    """The kernel's own order. Full blocks are put together here, which is three times as fast as
+    torch's conversion from 4 bytes a code; that one does the rest.
+    """
     rows, half = pairs.shape
     packed = torch.empty(rows, half, dtype=torch.uint8)
-    step = max(1, _BLOCK // (2 * half * 64)) * 64
+    unit = lanes or 64
+    step = max(1, _BLOCK // (2 * half * unit)) * unit
 
     def work(start: int) -> None:
-        piece = pairs[start : start + step]
-        codes = torch.stack((piece & 15, piece >> 4), dim=-1).view(-1, 2 * half).int()
-        packed[start : start + step] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+        end = min(rows, start + step)
+        full = 0 if lanes is None else (end - start) // lanes * lanes
+        codes = torch.stack((pairs[start:end] & 15, pairs[start:end] >> 4), dim=-1).flatten(1)
+        if full and lanes is not None:
+            blocks = codes[:full].view(full // lanes, 2, lanes // 2, 2 * half)
+            joined = blocks[:, 0] | (blocks[:, 1] << 4)
+            target = packed[start : start + full].view(full // lanes, 2 * half, lanes // 2)
+            target.copy_(joined.transpose(1, 2))
+        if start + full < end:
+            packed[start + full : end] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
+                codes[full:].int(), 1
+            )
 
     on_all_cores(work, range(0, rows, step))
     return packed
