@@ -12,7 +12,7 @@ from typing import Any
 
 import gradio as gr
 
-from slm_explorer.chat import Ask
+from slm_explorer.chat import Ask, TaskAsk
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.services import Services
 from slm_explorer.types import Event, Failed
@@ -54,6 +54,9 @@ class ChatTab:
         self._use = gr.State("chat")
         self._shelf = gr.State({})
         self._listed = gr.State(lanes.listed("chat"))
+        # What the stream begins with, as one value: Gradio redraws the page sixty times a second
+        # for every visible input of an event that is not done, to count its seconds.
+        self._asked = gr.State(None)
         it = self.layout
         self._inputs = [
             self._conversation, self._active, self._book, self._use, it.mode, *it.models,
@@ -85,7 +88,7 @@ class ChatTab:
         it, lanes = self.layout, self._lanes
         run: dict[str, Any] = {
             "fn": self._run,
-            "inputs": self._inputs,
+            "inputs": self._asked,
             "outputs": [self._conversation, it.board],
             "concurrency_limit": CONCURRENT_RUNS,
             "concurrency_id": "lanes",
@@ -93,9 +96,11 @@ class ChatTab:
             "api_visibility": "private",
         }
         said = [self._conversation, it.board, it.prompt]
+        asked = [self._conversation, it.board, self._asked]
         for trigger in (it.prompt.submit, it.send.click):
-            trigger(self._send, [it.prompt, it.context, *self._inputs], said, **_QUICK).then(**run)
-        asked = [self._conversation, it.board]
+            trigger(
+                self._send, [it.prompt, it.context, *self._inputs], [*asked, it.prompt], **_QUICK
+            ).then(**run)
         it.board.example(self._example, self._inputs, [*asked, it.context], **_QUICK).then(**run)
         it.board.retry(self._retry, self._inputs, asked, **_QUICK).then(**run)
         it.board.edit(self._edit, self._inputs, asked, **_QUICK).then(**run)
@@ -136,26 +141,35 @@ class ChatTab:
             after = replace(after, key=token_urlsafe(16))
         return after, self._lanes.board(replace(chat, conversation=after)), True
 
+    def _ask(
+        self, request: gr.Request, chat: Chat, change: Callable[[Conversation], Conversation]
+    ) -> tuple[Conversation | object, object, Chat | None]:
+        """The same for a change that lanes answer: the last value is what they begin with."""
+        after, board, done = self._change(request, chat, change)
+        if not isinstance(after, Conversation) or not done:
+            return after, board, None
+        return after, board, replace(chat, conversation=after)
+
     def _send(self, request: gr.Request, text: str, context: str, *values: Any) -> tuple[Any, ...]:
         chat = Chat.of(values)
-        after, board, done = self._change(
+        after, board, asked = self._ask(
             request, chat, lambda old: chats.ask(old, [prompt_of(chat.use, text, context)])
         )
-        return after, board, "" if done else text
+        return after, board, asked, text if asked is None else ""
 
     def _example(self, request: gr.Request, event: gr.EventData, *values: Any) -> tuple[Any, ...]:
         chat, index = Chat.of(values), _whole(event, "index")
         shown = examples(chat.use)
         if not 0 <= index < len(shown):
-            return gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), gr.skip(), None, gr.skip()
         prompts = shown[index].prompts
-        after, board, done = self._change(request, chat, lambda old: chats.ask(old, prompts))
+        after, board, asked = self._ask(request, chat, lambda old: chats.ask(old, prompts))
         # Ready for a question of one's own about the same text.
         context = writer_of(prompts[-1])[1]
-        return after, board, context if done and context else gr.skip()
+        return after, board, asked, context if asked and context else gr.skip()
 
     def _retry(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
-        return self._change(request, Chat.of(values), chats.retry)[:2]
+        return self._ask(request, Chat.of(values), chats.retry)
 
     def _edit(self, request: gr.Request, event: gr.EventData, *values: Any) -> tuple[Any, ...]:
         chat, index, text = Chat.of(values), _whole(event, "index"), str(sent(event, "text") or "")
@@ -166,7 +180,7 @@ class ChatTab:
             context = writer_of(turns[0].prompt)[1] if turns else ""
             return chats.edit(old, index, prompt_of(chat.use, text, context))
 
-        return self._change(request, chat, edit)[:2]
+        return self._ask(request, chat, edit)
 
     def _undo(self, request: gr.Request, *values: Any) -> tuple[Any, ...]:
         taken: list[Prompt] = []
@@ -187,13 +201,12 @@ class ChatTab:
     # The stream.
 
     async def _run(
-        self, request: gr.Request, *values: Any
+        self, request: gr.Request, chat: Chat | None
     ) -> AsyncIterator[tuple[Conversation | object, object]]:
         """Answer every prompt in line, in all lanes; yields whole values, so that Gradio can
         send differences.
         """
-        chat = Chat.of(values)
-        if not chat.conversation.todo:
+        if chat is None:
             yield gr.skip(), gr.skip()
             return
         session, slots = session_of(request), chat.slots()
@@ -233,6 +246,11 @@ class ChatTab:
             try:
                 if model not in self._lanes.models.choices(chat.use):
                     raise InvalidRequest(_no_model(model, slot))
+                prompt = chat.conversation.turns[-1].prompt
+                if not isinstance(prompt, str):
+                    task = TaskAsk(model, prompt, settings.recipe, visitor=session)
+                    yield from self._services.chat.perform(task, cancel)
+                    return
                 alone = chat.use != "chat"
                 ask = Ask(
                     model=model,
