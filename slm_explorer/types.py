@@ -262,6 +262,12 @@ class Delta:
     tokens: int
     details: tuple[TokenDetail, ...] = ()
 
+    def then(self, other: Delta) -> Delta:
+        """Both as one."""
+        return Delta(
+            self.text + other.text, self.tokens + other.tokens, self.details + other.details
+        )
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -44,9 +44,7 @@ class Mailbox:
     def _join(self, event: Event) -> None:
         last = self._events[-1]
         if isinstance(event, Delta) and isinstance(last, Delta):
-            self._events[-1] = Delta(
-                last.text + event.text, last.tokens + event.tokens, last.details + event.details
-            )
+            self._events[-1] = last.then(event)
             return
         if not isinstance(event, Delta | Done | Failed):
             for place in reversed(range(len(self._events))):

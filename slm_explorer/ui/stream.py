@@ -11,6 +11,10 @@ from slm_explorer.types import Event, Failed
 
 FLUSH_S = 0.1
 """A flush costs the server far more than a token, and ten a second already look continuous."""
+SETTLED_S = 0.25
+"""What takes longer than a glance is read and not watched: then a flush costs more, on the cores
+that the models compute with, than it shows."""
+GLANCE_FLUSHES = 15
 
 Source = Callable[[], Iterator[Event]]
 
@@ -18,7 +22,8 @@ Source = Callable[[], Iterator[Event]]
 async def coalesce(
     sources: Mapping[int, Source], *, together: bool, interval_s: float = FLUSH_S
 ) -> AsyncGenerator[list[tuple[int, Event]], None]:
-    """Yield what the sources send, as lists of (key, event), at most once per interval.
+    """Yield what the sources send, as lists of (key, event), at most once per interval, and
+    after GLANCE_FLUSHES of them at most once per SETTLED_S.
 
     Each source runs in a thread of its own: all at once when `together`, else one after the
     other in the mapping's order. The first event of a quiet time is passed on at once. An
@@ -56,7 +61,7 @@ async def coalesce(
     orders = [[key] for key in sources] if together else [list(sources)]
     for order in orders:
         threading.Thread(target=drain, args=(order,), daemon=True, name="lane").start()
-    running = len(orders)
+    running, flushes = len(orders), 0
     try:
         while running:
             await wake.wait()
@@ -67,7 +72,9 @@ async def coalesce(
             running -= len(taken) - len(batch)
             if batch:
                 yield batch
+                flushes += 1
                 if running:
-                    await asyncio.sleep(interval_s)
+                    glance = flushes < GLANCE_FLUSHES
+                    await asyncio.sleep(interval_s if glance else max(interval_s, SETTLED_S))
     finally:
         closed.set()
