@@ -4,11 +4,12 @@
 import { h, patch } from "./dom.js";
 import { board } from "./board.js";
 import { catalogViews } from "./catalog.js";
+import { downloads, hub, local } from "./hub.js";
 import { meters } from "./meters.js";
 import { code, mask, uses } from "./playground.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { board, code, meters, strip, uses, ...catalogViews };
+const VIEWS = { board, code, downloads, hub, local, meters, strip, uses, ...catalogViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 

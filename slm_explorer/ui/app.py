@@ -37,6 +37,7 @@ def build_app(services: Services) -> gr.Blocks:
             with gr.Tab("Meters", id="meters") as meters_item:
                 meters = MetersTab(services)
         chat.opens(catalog.card.open_chat, tabs)
+        chat.opens(catalog.hub.local.open_chat, tabs)
         chat.refreshes(chat_item.select)
         chat.refreshes(page.load)
         catalog.refreshes(catalog_item.select)

@@ -1,4 +1,4 @@
-"""The catalog tab: explore, compare, plots, the ways to be small, and claims set right."""
+"""The catalog tab: explore, compare, plots, the ways to be small, claims set right, and the Hub."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from slm_explorer.ui.catalog_explore import Explore
 from slm_explorer.ui.catalog_plots import Plots
 from slm_explorer.ui.catalog_ways import ways_view
 from slm_explorer.ui.components import view
+from slm_explorer.ui.hub_tab import HubTab
 from slm_explorer.ui.models import ModelList
 
 
 class CatalogTab:
     """`card` sends `open_chat` with a card's id; `explore.panels` is where the card's own work
-    goes, with `explore.chosen` as its model.
+    goes, with `explore.chosen` as its model; `hub.local` sends `open_chat` too.
     """
 
     def __init__(self, services: Services, models: ModelList) -> None:
@@ -36,12 +37,15 @@ class CatalogTab:
                 view("ways", ways_view(methods, services.catalog.cards), elem_id="slm-ways")
             with gr.Tab("Claims", id="claims") as claims_item:
                 corrected = Claims(services, claims)
+            with gr.Tab("Hub", id="hub") as hub_item:
+                self.hub = HubTab(services, models)
         self.card = self.explore.card
         for view_with_picks in (self.explore.table, self.explore.card):
             compare.picked_by(view_with_picks.pick)
         self.explore.chooses(compare.table.choose)
         plots.opens(plots_item.select)
         corrected.opens(claims_item.select)
+        self.hub.opens(hub_item.select)
 
     def refreshes(self, event: Any) -> None:
         """Look again, at this event, which models are here and what was measured of them."""

@@ -91,7 +91,10 @@ def launch_arguments(services: Services) -> dict[str, Any]:
     scripts = Mount("/slm", StaticFiles(directory=services.assets / "page"))
     return {
         "theme": build_theme(),
-        "css_paths": [services.assets / "style.css", services.assets / "page" / "catalog.css"],
+        "css_paths": [
+            services.assets / "style.css",
+            *(services.assets / "page" / name for name in ("catalog.css", "hub.css")),
+        ],
         "app_kwargs": {"middleware": [Middleware(SecurityHeaders)], "routes": [scripts]},
         "max_threads": MAX_THREADS,
         "state_session_capacity": 500,
