@@ -2,6 +2,7 @@
 // keys, the switch between tabs, and which meters may poll.
 
 import { h, patch } from "./dom.js";
+import { advisor } from "./advisor.js";
 import { board } from "./board.js";
 import { catalogViews } from "./catalog.js";
 import { downloads, hub, local } from "./hub.js";
@@ -9,7 +10,7 @@ import { meters } from "./meters.js";
 import { code, mask, uses } from "./playground.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { board, code, downloads, hub, local, meters, strip, uses, ...catalogViews };
+const VIEWS = { advisor, board, code, downloads, hub, local, meters, strip, uses, ...catalogViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 

@@ -1,4 +1,4 @@
-"""The catalog tab: explore, compare, plots, the ways to be small, claims set right, and the Hub."""
+"""The catalog tab: explore, compare, plots, the ways to be small, claims, an advisor, the Hub."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import gradio as gr
 from slm_explorer.catalog.claims import load_claims
 from slm_explorer.catalog.taxonomy import load_taxonomy
 from slm_explorer.services import Services
+from slm_explorer.ui.advisor_tab import AdvisorTab
 from slm_explorer.ui.catalog_claims import Claims
 from slm_explorer.ui.catalog_compare import Compare
 from slm_explorer.ui.catalog_explore import Explore
@@ -37,12 +38,15 @@ class CatalogTab:
                 view("ways", ways_view(methods, services.catalog.cards), elem_id="slm-ways")
             with gr.Tab("Claims", id="claims") as claims_item:
                 corrected = Claims(services, claims)
+            with gr.Tab("Advisor", id="advisor"):
+                advisor = AdvisorTab(services)
             with gr.Tab("Hub", id="hub") as hub_item:
                 self.hub = HubTab(services, models)
         self.card = self.explore.card
         for view_with_picks in (self.explore.table, self.explore.card):
             compare.picked_by(view_with_picks.pick)
         self.explore.chooses(compare.table.choose)
+        self.explore.chooses(advisor.html.choose)
         plots.opens(plots_item.select)
         corrected.opens(claims_item.select)
         self.hub.opens(hub_item.select)
