@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from slm_explorer.catalog.snippets import snippet
 from slm_explorer.services import Services
 from slm_explorer.tasks import Task
 from slm_explorer.ui import conversation as chats
@@ -230,7 +231,17 @@ class Lanes:
         choice = self.models.choices(chat.use).get(chat.models[slot] or "")
         if choice is None:
             return {}
-        return {"title": f"Lane {LETTERS[slot]}: {choice.name}", "code": "", "note": ""}
+        card = self.services.catalog.find(choice.id)
+        title = f"Lane {LETTERS[slot]}: {choice.name}"
+        if card is None:
+            return {"title": title, "code": "# n/a: this model has no card", "note": ""}
+        return {
+            "title": title,
+            "code": snippet(card, chat.use),
+            "note": "needs torch and transformers; run it in this checkout"
+            if card.shipped
+            else "needs torch and transformers",
+        }
 
 
 def session_of(request: gr.Request) -> str:
