@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -141,7 +142,7 @@ class Services:
             specs = [self.chat.spec(model or "", recipe, engine) for engine in engines]
         rows = run_bench(self.manager, specs, plan, report, threading.Event())
         for row in rows:
-            self._keep("bench", row)
+            self._keep("bench", row | {"shape": shape is not None, "at": time.time()})
         return rows
 
     def evaluate(

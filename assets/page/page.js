@@ -8,9 +8,10 @@ import { catalogViews } from "./catalog.js";
 import { downloads, hub, local } from "./hub.js";
 import { meters } from "./meters.js";
 import { code, mask, uses } from "./playground.js";
+import { shape } from "./shape.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { advisor, board, code, downloads, hub, local, meters, strip, uses, ...catalogViews };
+const VIEWS = { advisor, board, code, downloads, hub, local, meters, shape, strip, uses, ...catalogViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 

@@ -18,6 +18,7 @@ from slm_explorer.ui.catalog_ways import ways_view
 from slm_explorer.ui.components import view
 from slm_explorer.ui.hub_tab import HubTab
 from slm_explorer.ui.models import ModelList
+from slm_explorer.ui.shape_panel import ShapePanel
 
 
 class CatalogTab:
@@ -30,6 +31,8 @@ class CatalogTab:
         with gr.Tabs(elem_id="slm-catalog-tabs"):
             with gr.Tab("Explore", id="explore"):
                 self.explore = Explore(services, models, claims, methods)
+                with self.explore.panels:
+                    self._shape = ShapePanel(services, self.explore.chosen)
             with gr.Tab("Compare", id="compare"):
                 compare = Compare(services)
             with gr.Tab("Plots", id="plots") as plots_item:
@@ -54,3 +57,4 @@ class CatalogTab:
     def refreshes(self, event: Any) -> None:
         """Look again, at this event, which models are here and what was measured of them."""
         self.explore.refreshes(event)
+        self._shape.refreshes(event)

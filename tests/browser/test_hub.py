@@ -122,3 +122,17 @@ def test_the_advisor_fits_a_phone(visit: Visit, shots: Path) -> None:
     page.locator("#slm-advisor article").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     page.screenshot(path=shots / "advisor-390.png", full_page=True)
+
+
+def test_a_shape_is_measured_on_the_card(visit: Visit, served: Site, shots: Path) -> None:
+    page = open_part(visit, "Explore")
+    page.get_by_label("Search the catalog").fill("Sprout 300K")
+    page.locator("#slm-catalog .slm-link").first.click()
+    panel = page.locator("#slm-shape-panel")
+    panel.get_by_role("button", name="Measure its shape here").click()
+    note = panel.locator(".slm-shape-result")
+    expect(note).to_contain_text("random weights in this shape, measured on this machine at")
+    page.screenshot(path=shots / "shape-1440.png")
+    (row,) = served.services.store.runs("bench")
+    assert row["shape"] is True
+    assert row["max_tokens"] == 32
