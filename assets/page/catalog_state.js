@@ -34,8 +34,15 @@ export function togglePick(id, trigger) {
 
 // To another part of the catalog; the tabs are Gradio's.
 export function openPart(name) {
-  for (const each of document.querySelectorAll("#slm-catalog-tabs button[role=tab]"))
-    if (each.textContent.trim() === name) return each.click();
+  const click = (buttons) => {
+    const tab = [...document.querySelectorAll(`#slm-catalog-tabs ${buttons}`)].find((each) => each.textContent.trim() === name);
+    tab?.click();
+    return Boolean(tab);
+  };
+  if (click("button[role=tab]")) return;
+  // What a narrow page has no room for is in a menu, which is made when it opens.
+  document.querySelector("#slm-catalog-tabs .overflow-menu > button")?.click();
+  setTimeout(() => click(".overflow-dropdown button"), 50);
 }
 
 export const exploreOnly = (title, ids) => {

@@ -136,3 +136,10 @@ def test_a_shape_is_measured_on_the_card(visit: Visit, served: Site, shots: Path
     (row,) = served.services.store.runs("bench")
     assert row["shape"] is True
     assert row["max_tokens"] == 32
+
+
+def test_a_card_leads_to_a_part_that_a_phone_keeps_in_a_menu(visit: Visit) -> None:
+    page = open_part(visit, "Explore", 390)
+    page.locator("#slm-catalog .slm-link").first.click()
+    page.locator("#slm-details [title='What this way is, and who else uses it']").first.click()
+    expect(page.locator("#slm-ways")).to_be_visible()
