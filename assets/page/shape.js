@@ -14,7 +14,7 @@ export function shape(value, { trigger, redraw, local }) {
             button(value.running ? "Measuring…" : "Measure its shape here", "Random weights of these sizes; nothing is downloaded",
               () => trigger("measure", { recipe: local.recipe }), { disabled: off ? "" : null }),
             h("label", { class: "slm-field" }, h("span", { class: "slm-label" }, "loaded as"),
-              h("select", { "aria-label": "Measure it loaded as", onchange: (event) => { local.recipe = event.target.value; redraw(); } },
+              h("select", { "aria-label": "Weights to measure", onchange: (event) => { local.recipe = event.target.value; redraw(); } },
                 value.recipes.map(([key, text]) => h("option", { value: key, selected: key === local.recipe ? "" : null }, text))))),
       h("div", { role: "status" }, value.line ? h("p", { class: "slm-quiet" }, value.line) : null),
       value.error ? h("p", { class: "slm-error", role: "alert" }, value.error) : null,
