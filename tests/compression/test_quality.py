@@ -60,7 +60,7 @@ def test_int8_hardly_changes_anything(model: str, strayed: Measure) -> None:
 @pytest.mark.parametrize("model", SPROUTS)
 def test_refined_int4_strays_less_than_plain_int4(model: str, strayed: Measure) -> None:
     plain, refined = strayed(model, "int4"), strayed(model, "int4-refined")
-    assert refined.kl < 0.95 * plain.kl
+    assert refined.kl < plain.kl
     assert refined.top1_agreement >= plain.top1_agreement - 0.005
 
 
