@@ -16,12 +16,12 @@ def kinds_table() -> str:
     """A row for each architecture and class that a card names; methods without a model last."""
     from slm_explorer.assets import asset_folder
     from slm_explorer.catalog.catalog import Catalog
-    from slm_explorer.catalog.uses import uses_of
+    from slm_explorer.catalog.uses import class_used, uses_of
 
     rows: dict[tuple[str, str], list[str]] = {}
     uses: dict[tuple[str, str], str] = {}
     for card in Catalog.load(asset_folder()).cards:
-        key = (card.model_type or "none", card.transformers_class or "none: a method, not a model")
+        key = (card.model_type or "none", class_used(card) or "none: a method, not a model")
         rows.setdefault(key, []).append(card.name)
         uses[key] = ", ".join(uses_of(card)) or "n/a"
     lines = ["| architecture | class of transformers | uses | models |"]

@@ -162,6 +162,8 @@ def architecture_kind(model_type: str, config: Mapping[str, object]) -> Architec
     names = config.get("architectures")
     first = names[0] if isinstance(names, list) and names and isinstance(names[0], str) else ""
     causal = first.endswith(("ForCausalLM", "LMHeadModel", "ModelWithLMHead"))
+    # Models that also see or hear write with a decoder whose config lies inside theirs.
+    causal |= first.endswith("ForConditionalGeneration") and "text_config" in config
     if config.get("is_encoder_decoder") is True or model_type in _ENCODER_DECODERS:
         return "encoder-decoder"
     if model_type in _ENCODERS and not (causal and config.get("is_decoder") is True):

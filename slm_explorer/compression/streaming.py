@@ -141,13 +141,13 @@ def _skeleton(
     config: PretrainedConfig, name: str, stand_ins: Mapping[str, StandIn], dtype: torch.dtype
 ) -> PreTrainedModel:
     """The model that the checkpoint says it is, without weights."""
-    model_class = choose_head(config, None, name).model_class
+    head = choose_head(config, None, name)
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
     try:
-        model: PreTrainedModel = model_class.from_pretrained(
+        model: PreTrainedModel = head.model_class.from_pretrained(
             None,
-            config=config,
+            config=head.config,
             state_dict=dict(stand_ins),
             dtype=dtype,
             use_safetensors=True,

@@ -80,7 +80,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         stored = _DTYPES_BY_NAME.get(str(config.dtype).removeprefix("torch."), torch.bfloat16)
         head = choose_head(config, spec.task, spec.model)
         with torch.device("meta"):
-            meta = head.model_class._from_config(config, dtype=dtype or stored)
+            meta = head.model_class._from_config(head.config, dtype=dtype or stored)
         # A tied matrix is one tensor under two names; making it once lets it be tied.
         shapes = {
             name: tensor
@@ -89,7 +89,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         }
         weights = random_weights(shapes, dtype or stored, progress)
         dtype = dtype or stored
-        assemble = partial(_assemble, head, config, dtype, generation, spec.model)
+        assemble = partial(_assemble, head, dtype, generation, spec.model)
         model = assemble_packed(assemble, weights, step, config, dtype)
     elif spec.path is not None:
         folder = Path(spec.path)
@@ -103,12 +103,17 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
             raise UnsupportedModel(f"{spec.model} cannot be loaded as {spec.recipe}. {reason}")
         with StoredWeights(files, progress) as stored_weights:
             dtype = dtype or stored_weights.dtype
-            assemble = partial(_assemble, head, config, dtype, generation, spec.model)
+            assemble = partial(_assemble, head, dtype, generation, spec.model)
             model = assemble_packed(assemble, stored_weights.tensors, step, config, dtype)
     else:
         raise InvalidRequest("A model needs a folder, or a shape to make random weights for.")
     progress(1.0, "ready")
+    config = head.config
     context_length = context_length_of(config)
+    # RoBERTa and its kin count positions from behind the padding's id.
+    behind = getattr(getattr(model.base_model, "embeddings", None), "padding_idx", None)
+    if context_length is not None and behind is not None:
+        context_length -= behind + 1
     info = ModelInfo(
         parameters=sum(p.numel() for p in model.parameters()) + packed_parameters(model),
         weights_bytes=sum(p.nbytes for p in model.parameters()) + packed_bytes(model),
@@ -127,7 +132,6 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
 
 def _assemble(
     head: Head,
-    config: PretrainedConfig,
     dtype: torch.dtype,
     generation: GenerationConfig,
     name: str,
@@ -139,7 +143,7 @@ def _assemble(
     try:
         model, report = head.model_class.from_pretrained(
             None,
-            config=config,
+            config=head.config,
             state_dict=weights,
             dtype=dtype,
             generation_config=generation,

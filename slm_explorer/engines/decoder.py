@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Protocol
 
 import torch
@@ -41,3 +42,33 @@ class TransformersDecoder:
     def all_logits(self, ids: Tensor) -> Tensor:
         logits: Tensor = self._model(input_ids=ids[None], use_cache=False).logits
         return logits[0]
+
+
+class WholeTextDecoder:
+    """Runs a model that takes no KV cache (Reformer, Mamba, the first GPT): the whole text is read
+    anew for every token, which is slow and right.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+        self._cache: Cache | None = None
+        self._ids = torch.empty(0, dtype=torch.long)
+        if hasattr(model.config, "hash_seed"):
+            # Reformer hashes by other random numbers in every pass, unless it is given a seed.
+            model.config.hash_seed = 0
+
+    def last_logits(self, ids: Tensor, cache: Cache) -> Tensor:
+        read = self._ids if cache is self._cache else self._ids[:0]
+        self._cache, self._ids = cache, torch.cat([read, ids])
+        return self.all_logits(self._ids)[-1].float()
+
+    @torch.inference_mode()
+    def all_logits(self, ids: Tensor) -> Tensor:
+        logits: Tensor = self._model(input_ids=ids[None]).logits
+        return logits[0]
+
+
+def any_decoder(model: Any) -> Decoder:
+    """What runs this causal language model through its own forward pass."""
+    takes = inspect.signature(model.forward).parameters
+    return TransformersDecoder(model) if "past_key_values" in takes else WholeTextDecoder(model)

@@ -6,6 +6,7 @@ Nothing here reads weights into memory.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig, PretrainedConfig
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
+from slm_explorer.engines.limits import absurdity
 from slm_explorer.errors import BadCheckpoint, InvalidRequest, UnsupportedModel
 
 _TOKENIZER_FILES = (
@@ -95,6 +97,12 @@ def _config(values: dict[str, Any], name: str) -> PretrainedConfig:
         raise UnsupportedModel(
             f"{name} is stored quantized, which this engine does not read: take the original "
             "checkpoint."
+        )
+    problem = absurdity(values)
+    if problem is not None:
+        raise BadCheckpoint(
+            f"The configuration of {name} does not make sense ({problem}): take it from its makers "
+            "again."
         )
     arguments = {key: value for key, value in values.items() if key != "auto_map"}
     try:
@@ -193,6 +201,11 @@ def eos_ids_of(generation: GenerationConfig, tokenizer: Any | None) -> frozenset
 
 
 def first_line(error: BaseException) -> str:
-    """What a library's error says first, short enough for a sentence."""
-    lines = str(error).strip().splitlines()
-    return (lines[0].rstrip(" :") if lines else type(error).__name__)[:300]
+    """What a library's error says first, short enough for a sentence. A heading that ends in a
+    colon says nothing by itself.
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    while len(lines) > 1 and lines[0].endswith(":"):
+        del lines[0]
+    said = lines[0].rstrip(" :.") if lines else type(error).__name__
+    return re.sub(r"^(Value|Type|Key)Error: ", "", said)[:300]

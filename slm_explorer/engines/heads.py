@@ -41,9 +41,12 @@ CANNOT_SCORE = (
 
 @dataclass(frozen=True)
 class Head:
-    """What to build. `warning` is set where the head's weights cannot come from the checkpoint."""
+    """What to build, and from which configuration: of a model that also sees or hears, the part
+    that writes. `warning` is set where the head's weights cannot come from the checkpoint.
+    """
 
     model_class: Any
+    config: PretrainedConfig
     tasks: tuple[Task, ...]
     warning: str | None = None
 
@@ -58,7 +61,7 @@ def choose_head(config: PretrainedConfig, task: Task | None, name: str) -> Head:
     kind = type(config)
     declared = (config.architectures or [None])[0]
     if config.is_encoder_decoder and kind in MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING:
-        head = Head(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING[kind], ("text-to-text",))
+        head = Head(MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING[kind], config, ("text-to-text",))
     elif kind not in MODEL_FOR_MASKED_LM_MAPPING or str(declared).endswith(_DECODES):
         head = _decoder(config, declared, name)
     else:
@@ -85,11 +88,20 @@ def _decoder(config: PretrainedConfig, declared: str | None, name: str) -> Head:
             "a task of this app: choose another model."
         )
     model_class = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
-    if declared is not None and not declared.endswith((*_DECODES, model_class.__name__)):
+    known = [*_DECODES, model_class.__name__]
+    part = config.get_text_config()
+    if not isinstance(config, model_class.config_class) and isinstance(
+        part, model_class.config_class
+    ):
+        # The whole model's word counts: its parts are written with the defaults.
+        part.tie_word_embeddings |= config.tie_word_embeddings
+        known.append("ForConditionalGeneration")
+        config = part
+    if declared is not None and not declared.endswith(tuple(known)):
         raise UnsupportedModel(
             f"{name} is a {declared}, not a language model that generates text: choose a decoder."
         )
-    return Head(model_class, ("chat",))
+    return Head(model_class, config, ("chat",))
 
 
 def _encoder(config: PretrainedConfig, declared: str | None, task: Task | None, name: str) -> Head:
@@ -104,11 +116,12 @@ def _encoder(config: PretrainedConfig, declared: str | None, task: Task | None, 
     if kind not in _BY_TASK[wanted]:
         raise UnsupportedModel(f"transformers has no {wanted} head for {config.model_type!r}.")
     if wanted in made_for:
-        return Head(_BY_TASK[made_for[0]][kind], made_for)
+        return Head(_BY_TASK[made_for[0]][kind], config, made_for)
     if wanted == "sentence-similarity":
-        return Head(MODEL_MAPPING[kind], (wanted,))
+        return Head(MODEL_MAPPING[kind], config, (wanted,))
     return Head(
         _BY_TASK[wanted][kind],
+        config,
         (wanted,),
         f"The {_HEADS[wanted]} head of {name} is not trained: its weights are random, and so is "
         "what it says. Take a checkpoint that was fine-tuned for this task.",

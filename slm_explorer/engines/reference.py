@@ -22,7 +22,7 @@ from slm_explorer.engines.answer import Answer
 from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
-from slm_explorer.engines.decoder import TransformersDecoder
+from slm_explorer.engines.decoder import any_decoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.scoring import score_text
@@ -93,7 +93,7 @@ class ReferenceEngine:
         loaded = self._ready()
         if "chat" not in loaded.info.tasks:
             raise UnsupportedModel(CANNOT_SCORE)
-        yield from score_text(loaded, TransformersDecoder(loaded.model), request, stop)
+        yield from score_text(loaded, any_decoder(loaded.model), request, stop)
 
     def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
         yield from perform_task(self._ready(), request, stop)

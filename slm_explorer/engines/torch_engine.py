@@ -16,7 +16,7 @@ from slm_explorer.engines.answer import Answer
 from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
-from slm_explorer.engines.decoder import Decoder, TransformersDecoder
+from slm_explorer.engines.decoder import Decoder, WholeTextDecoder, any_decoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
@@ -65,8 +65,11 @@ class TorchEngine:
         loaded = load_model(spec, progress)
         decoder: Decoder | None = None
         if "chat" in loaded.info.tasks:
-            decoder = lean_decoder(loaded.model) or TransformersDecoder(loaded.model)
-        self._ready = _Ready(loaded, decoder, ConversationCaches(loaded.config))
+            decoder = lean_decoder(loaded.model) or any_decoder(loaded.model)
+        caches = ConversationCaches(loaded.config)
+        if isinstance(decoder, WholeTextDecoder):
+            caches = ConversationCaches(loaded.config, limit=0)
+        self._ready = _Ready(loaded, decoder, caches)
         return_freed_memory()
         return loaded.info
 

@@ -12,7 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.safetensors import MAX_HEADER_BYTES, read_header
-from slm_explorer.errors import BadCheckpoint, SlmError, UnsupportedModel
+from slm_explorer.errors import BadCheckpoint, SlmError
 from tests.catalog.folders import LLAMA, TENSORS, safetensors_bytes, with_header, write_checkpoint
 
 TINY: list[dict[str, object]] = [
@@ -164,18 +164,22 @@ def test_no_weights_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("config", "what"),
+    ("model_type", "config", "kind"),
     [
-        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, "an encoder"),
-        ({"model_type": "bert", "architectures": ["BertLMHeadModel"]}, "an encoder"),
-        ({"model_type": "modernbert"}, "an encoder"),
-        ({"model_type": "t5", "is_encoder_decoder": True}, "an encoder-decoder"),
-        ({"model_type": "brand_new", "is_encoder_decoder": True}, "an encoder-decoder"),
+        ("bert", {"architectures": ["BertForMaskedLM"]}, "encoder"),
+        ("bert", {"architectures": ["BertLMHeadModel"]}, "encoder"),
+        ("bert", {"architectures": ["BertLMHeadModel"], "is_decoder": True}, "decoder"),
+        ("modernbert", {}, "encoder"),
+        ("t5", {"is_encoder_decoder": True}, "encoder-decoder"),
+        ("brand_new", {"is_encoder_decoder": True}, "encoder-decoder"),
+        ("gemma4", {"architectures": ["AForConditionalGeneration"], "text_config": {}}, "decoder"),
     ],
 )
-def test_encoders_are_refused_by_name(tmp_path: Path, config: dict[str, object], what: str) -> None:
-    with pytest.raises(UnsupportedModel, match=rf"is {what}; this version runs decoders"):
-        inspect_checkpoint(write_checkpoint(tmp_path, config))
+def test_a_checkpoints_kind_is_known_by_its_names(
+    tmp_path: Path, model_type: str, config: dict[str, object], kind: str
+) -> None:
+    folder = write_checkpoint(tmp_path, {"model_type": model_type, **config})
+    assert inspect_checkpoint(folder).architecture_kind == kind
 
 
 def test_an_unknown_architecture_is_left_to_the_engine(tmp_path: Path) -> None:

@@ -24,6 +24,9 @@ def test_masks_are_filled_for_programs_and_for_people(cli: Cli, bert: Path) -> N
     (row,) = cli(*words, "--json").rows
     assert set(row) >= KEYS
     assert row["task"] == "fill-mask"
+    for figure in ("load_s", "seconds", "memory_bytes", "peak_memory_bytes"):
+        assert float(str(row[figure])) > 0, figure
+    assert row["queue_s"] is not None
     assert row["warning"] is None
     result: Any = row["result"]
     assert len(result["masks"][0]) == 2

@@ -105,15 +105,40 @@ BROKEN: dict[str, tuple[Break, type[SlmError], str]] = {
         UnsupportedModel,
         "'perceptron9'.*does not know",
     ),
-    "an encoder": (
+    "another kind's weights": (
         rewrite("config.json", model_type="bert", architectures=["BertForMaskedLM"]),
-        UnsupportedModel,
-        "BertForMaskedLM.*decoder",
+        BadCheckpoint,
+        "lack .* tensors, bert.*noise",
     ),
-    "a sequence-to-sequence model": (
-        rewrite("config.json", model_type="t5", architectures=["T5ForConditionalGeneration"]),
+    "no language model": (
+        rewrite("config.json", model_type="llama", architectures=["LlamaForTokenClassification"]),
         UnsupportedModel,
-        "'t5'.*decoder",
+        "is a LlamaForTokenClassification, not a language model",
+    ),
+    "a trillion layers": (
+        rewrite("config.json", num_hidden_layers=10**12),
+        BadCheckpoint,
+        "num_hidden_layers is 1,000,000,000,000",
+    ),
+    "negative heads": (
+        rewrite("config.json", num_attention_heads=-4),
+        BadCheckpoint,
+        "num_attention_heads is -4",
+    ),
+    "a trillion labels": (
+        rewrite("config.json", num_labels=10**12),
+        BadCheckpoint,
+        "num_labels is 1,000,000,000,000",
+    ),
+    "a width that heads do not divide": (
+        rewrite("config.json", hidden_size=65),
+        BadCheckpoint,
+        r"hidden size \(65\) is not a multiple",
+    ),
+    "absurd numbers in a part": (
+        rewrite("config.json", text_config={"hidden_size": 10**9}),
+        BadCheckpoint,
+        "hidden_size is 1,000,000,000",
     ),
     "stored quantized": (
         rewrite("config.json", quantization_config={"quant_method": "gptq"}),

@@ -12,6 +12,8 @@ from transformers import (
     AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    RobertaConfig,
+    RobertaForMaskedLM,
     pipeline,
 )
 
@@ -32,7 +34,7 @@ from slm_explorer.tasks import (
 )
 from slm_explorer.types import ModelSpec, Sampling
 from tests.engines.answers import StopAfter, ask, request, score, task
-from tests.engines.kinds import CATALOG, save_kind
+from tests.engines.kinds import CATALOG, save_kind, word_tokenizer
 from tests.engines.models import save_model
 
 BERT = CATALOG.get("bert-uncased-l-2-h-128-a-2")
@@ -177,6 +179,19 @@ def test_a_text_that_is_too_long_is_refused_and_the_next_one_answered(
     with pytest.raises(ContextOverflow, match="this model reads 128"):
         task(engine, FillMask("the " * 200 + "[MASK]"))
     assert task(engine, FillMask("the [MASK]")).tokens == 4
+
+
+def test_positions_that_the_padding_takes_are_not_read(tmp_path: Path) -> None:
+    shape = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 1}
+    config = RobertaConfig(
+        **shape, num_attention_heads=2, vocab_size=40, pad_token_id=0, max_position_embeddings=21
+    )
+    RobertaForMaskedLM(config).save_pretrained(tmp_path)
+    word_tokenizer().save_pretrained(tmp_path)
+    engine = loaded(tmp_path)
+    assert task(engine, FillMask("the " * 17 + "[MASK]")).tokens == 20
+    with pytest.raises(ContextOverflow, match="this model reads 20"):
+        task(engine, FillMask("the " * 18 + "[MASK]"))
 
 
 def test_a_stop_between_two_texts_ends_the_task(folders: dict[str, Path]) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from slm_explorer.catalog.uses import uses_of
+from slm_explorer.catalog.uses import class_used, uses_of
+from slm_explorer.engines.reference import ReferenceEngine
 from slm_explorer.engines.torch_engine import TorchEngine
 from slm_explorer.tasks import Compare, FillMask, MaskFills, SimilarityMatrix
 from slm_explorer.types import ModelSpec, Sampling
@@ -42,8 +43,12 @@ def test_a_kind_loads_does_its_task_and_unloads(kind: str, tmp_path: Path) -> No
         assert said.tokens == 6
         assert said.stats.finish_reason == "length"
         assert said.stats.prompt_tokens > 1
+        plain = ReferenceEngine()
+        plain.load(ModelSpec(card.id, str(folder)), lambda _fraction, _stage: None)
+        assert ask(plain, request(six, raw="The fox saw the moon")).text == said.text
     ready = engine._ready
     assert ready is not None
+    assert type(ready.loaded.model).__name__ == class_used(card)
     model = weakref.ref(ready.loaded.model)
     del ready
     engine.close()
