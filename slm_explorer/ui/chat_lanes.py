@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 
 from slm_explorer.catalog.snippets import snippet
+from slm_explorer.catalog.uses import uses_of
 from slm_explorer.services import Services
 from slm_explorer.tasks import Task
 from slm_explorer.ui import conversation as chats
@@ -18,7 +19,7 @@ from slm_explorer.ui.chat_state import Chat, Shelf, Workspace, fresh_workspace
 from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS
 from slm_explorer.ui.lane_settings import FIELDS, chips, of_scope
-from slm_explorer.ui.models import ModelList, default_lanes, for_what, uses_of
+from slm_explorer.ui.models import ModelList, default_lanes, for_what
 from slm_explorer.ui.runs import Runs
 from slm_explorer.ui.uses import USES
 

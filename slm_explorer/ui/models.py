@@ -11,10 +11,11 @@ from pathlib import Path
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import hub_cache_folder
+from slm_explorer.catalog.uses import uses_of
 from slm_explorer.errors import SlmError
 from slm_explorer.hub.values import LocalModel
 from slm_explorer.services import Services
-from slm_explorer.tasks import Task
+from slm_explorer.tasks import Task, tasks_of
 from slm_explorer.ui.uses import USES
 
 DEFAULT_LANES = ("sprout-300k", "sprout-1m", "sprout-5m")
@@ -86,13 +87,13 @@ def _choice(model: LocalModel, card: Card | None) -> tuple[Choice, int]:
     facts = inspect_checkpoint(Path(model.path or ""))
     if card is not None:
         uses, parameters, context = (
-            _uses(card.architecture_kind, card.transformers_class),
+            uses_of(card),
             card.parameters,
             card.context_length,
         )
     else:
         uses, parameters, context = (
-            _uses(facts.architecture_kind, None),
+            tasks_of(facts.architecture_kind, facts.class_name) or ("chat",),
             facts.parameters,
             facts.context_length,
         )
@@ -105,22 +106,6 @@ def _choice(model: LocalModel, card: Card | None) -> tuple[Choice, int]:
     ]
     said = " · ".join(part for part in about if part)
     return Choice(model.id, model.name, said, uses), parameters or 0
-
-
-def uses_of(card: Card) -> tuple[Task, ...]:
-    return _uses(card.architecture_kind, card.transformers_class)
-
-
-def _uses(kind: str | None, name: str | None) -> tuple[Task, ...]:
-    if kind == "encoder-decoder":
-        return ("text-to-text",)
-    if kind == "encoder":
-        return (
-            ("fill-mask", "sentence-similarity")
-            if name and "MaskedLM" in name
-            else ("sentence-similarity",)
-        )
-    return ("chat",)
 
 
 def default_lanes(choices: dict[str, Choice]) -> list[str]:
