@@ -21,7 +21,7 @@ from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
 from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
 from slm_explorer.compression.slots import Slot, StandIn, find_slots
 from slm_explorer.engines.memory import return_freed_memory
-from slm_explorer.errors import BadCheckpoint, UnsupportedModel
+from slm_explorer.errors import BadCheckpoint
 
 Assemble = Callable[[dict[str, Any]], Any]
 """Builds a model from named tensors, as engines.checkpoint does."""
@@ -64,9 +64,9 @@ def build(
     stand_ins = {
         name: StandIn(source.shape, dtype) for name, source in tensors.items() if _packable(source)
     }
-    model = assemble({**tensors, **stand_ins})
-    slots = find_slots(model, stand_ins)
-    copies = check_ties(model, slots, tensors)
+    model, slots, copies = assemble_tied(
+        lambda: assemble({**tensors, **stand_ins}), stand_ins, tensors
+    )
     changed = [name for name in stand_ins if name not in slots and name not in copies]
     if any(not isinstance(tensors[name], StoredMatrix) for name in changed):
         # The library made other tensors of these (experts in one, say), so it must see them.
@@ -160,27 +160,41 @@ def _packable(source: Any) -> bool:
     return len(source.shape) == 2 and source.dtype is not None
 
 
-def check_ties(model: Any, slots: Mapping[str, Slot], tensors: Mapping[str, Any]) -> set[str]:
-    """The stored tensors that the model does without, because they repeat one it is tied to.
+def assemble_tied(
+    assemble: Callable[[], Any], stand_ins: dict[str, StandIn], tensors: Mapping[str, Any]
+) -> tuple[Any, dict[str, Slot], set[str]]:
+    """A model of the stand-ins, their slots, and the names of tensors that only repeat another.
 
-    UnsupportedModel where such a copy is no copy: then the configuration is wrong, and which
-    of the two is meant is not for us to say.
+    Stand-ins look alike, so tensors that the configuration ties are tied although they may
+    differ (FLAN-T5's head is one that does); then the model is made again of stand-ins that
+    differ too.
     """
-    copies = set()
+    model = assemble()
+    slots = find_slots(model, stand_ins)
+    copies, others = _ties(model, slots, tensors)
+    if others:
+        for name in others:
+            stood = stand_ins[name]
+            stand_ins[name] = StandIn(stood.shape, stood.dtype, 1.0)
+        model = assemble()
+        slots = find_slots(model, stand_ins)
+    return model, slots, copies
+
+
+def _ties(
+    model: Any, slots: Mapping[str, Slot], tensors: Mapping[str, Any]
+) -> tuple[set[str], set[str]]:
+    """The stored tensors that were tied to another: those that repeat it, and those that do not."""
+    copies: set[str] = set()
+    others: set[str] = set()
     ties: Mapping[str, str] = model.all_tied_weights_keys
     for target, origin in ties.items():
         ends = [name for name in tensors if _ends(name, target) or _ends(name, origin)]
         used = [name for name in ends if name in slots]
         for name in ends:
-            if name in slots or not used:
-                continue
-            if not _equal(tensors[name], tensors[used[0]]):
-                raise UnsupportedModel(
-                    f"{name} and {used[0]} differ although the model's config.json ties them: "
-                    'set "tie_word_embeddings" to false there.'
-                )
-            copies.add(name)
-    return copies
+            if used and name not in slots:
+                (copies if _equal(tensors[name], tensors[used[0]]) else others).add(name)
+    return copies, others
 
 
 def _ends(stored: str, place: str) -> bool:
@@ -190,7 +204,7 @@ def _ends(stored: str, place: str) -> bool:
 
 def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, StoredMatrix) or isinstance(other, StoredMatrix):
-        return True
+        return False  # a compressed checkpoint holds no copies
     return one.shape == other.shape and torch.equal(one[...], other[...])
 
 

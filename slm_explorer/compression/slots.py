@@ -42,18 +42,20 @@ class Slot:
 
 
 class StandIn:
-    """Looks like a matrix of `shape` and holds one number."""
+    """Looks like a matrix of `shape` and holds one number: two of the same shape and number are
+    equal, so that transformers ties them where the configuration says so.
+    """
 
-    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype) -> None:
-        self._one = torch.zeros(1, dtype=dtype)
-        self._shape = shape
+    def __init__(self, shape: tuple[int, ...], dtype: torch.dtype, number: float = 0.0) -> None:
+        self._one = torch.full((1,), number, dtype=dtype)
+        self.shape, self.dtype = shape, dtype
 
     @property
     def address(self) -> int:
         return self._one.data_ptr()
 
     def __getitem__(self, _everything: object) -> Tensor:
-        return self._one.expand(self._shape)
+        return self._one.expand(self.shape)
 
 
 def find_slots(model: Any, stand_ins: Mapping[str, StandIn]) -> dict[str, Slot]:

@@ -21,7 +21,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from slm_explorer.compression.choices import Choice, not_finite, quantize, report
-from slm_explorer.compression.loading import check_ties, choice_for, part_name
+from slm_explorer.compression.loading import assemble_tied, choice_for, part_name
 from slm_explorer.compression.recipes import (
     SECTION,
     CompressionResult,
@@ -30,7 +30,7 @@ from slm_explorer.compression.recipes import (
     storage_step,
     why_not,
 )
-from slm_explorer.compression.slots import Slot, StandIn, find_slots
+from slm_explorer.compression.slots import Slot, StandIn
 from slm_explorer.compression.workspace import check_target, new_folder
 from slm_explorer.compression.writer import Entry, SafetensorsWriter
 from slm_explorer.engines.folder import (
@@ -123,9 +123,9 @@ def _plan(
         for key, source in tensors.items()
         if source.dtype is not None
     }
-    model = _skeleton(config, name, stand_ins, dtype)
-    slots = find_slots(model, stand_ins)
-    copies = check_ties(model, slots, tensors)
+    _, slots, copies = assemble_tied(
+        lambda: _skeleton(config, name, stand_ins, dtype), stand_ins, tensors
+    )
     items = []
     for key, source in tensors.items():
         slot = slots.get(key)

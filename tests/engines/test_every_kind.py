@@ -13,10 +13,14 @@ from slm_explorer.engines.reference import ReferenceEngine
 from slm_explorer.engines.torch_engine import TorchEngine
 from slm_explorer.tasks import Compare, FillMask, MaskFills, SimilarityMatrix
 from slm_explorer.types import ModelSpec, Sampling
-from tests.engines.answers import ask, request, task
+from tests.engines.answers import Said, ask, request, task
 from tests.engines.kinds import CANNOT_BE_BUILT, CATALOG, one_card_a_kind, save_kind
 
 KINDS = one_card_a_kind()
+
+
+def logprobs(said: Said) -> list[float]:
+    return [detail.logprob for delta in said.deltas for detail in delta.details]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -38,14 +42,20 @@ def test_a_kind_loads_does_its_task_and_unloads(kind: str, tmp_path: Path) -> No
         assert alike.matrix[0][1] == pytest.approx(1, abs=1e-5)
         assert alike.matrix[0][2] < 0.9999
     else:
-        six = Sampling(max_tokens=6, ignore_eos=True)
-        said = ask(engine, request(six, raw="The fox saw the moon"))
+        asked = request(
+            Sampling(max_tokens=6, ignore_eos=True), raw="The fox saw the moon", alternatives=1
+        )
+        said = ask(engine, asked)
         assert said.tokens == 6
         assert said.stats.finish_reason == "length"
         assert said.stats.prompt_tokens > 1
         plain = ReferenceEngine()
         plain.load(ModelSpec(card.id, str(folder)), lambda _fraction, _stage: None)
-        assert ask(plain, request(six, raw="The fox saw the moon")).text == said.text
+        expected = ask(plain, asked)
+        assert said.text == expected.text
+        assert len(logprobs(said)) == 6
+        # Random weights may repeat one token: what they think of it still moves.
+        assert logprobs(said) == pytest.approx(logprobs(expected), abs=1e-4)
     ready = engine._ready
     assert ready is not None
     assert type(ready.loaded.model).__name__ == class_used(card)

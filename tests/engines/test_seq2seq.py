@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
 from slm_explorer.engines.registry import create_engine
@@ -20,7 +22,15 @@ TEXTS = ("The fox saw the moon.", "Then the fox sat down and looked at it until 
 
 @pytest.fixture(scope="module", params=["t5-small", "flan-t5-small"])
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_kind(tmp_path_factory.mktemp("t5"), CATALOG.get(str(request.param)))
+    made = save_kind(tmp_path_factory.mktemp("t5"), CATALOG.get(str(request.param)))
+    weights = load_file(made / "model.safetensors")
+    torch.manual_seed(6)
+    for name, tensor in weights.items():
+        if tensor.dim() > 1:
+            # Found by trial: with these, greedy answers wander over many tokens.
+            tensor.normal_(0.0, 0.05 if "shared" in name or "relative" in name else 0.3)
+    save_file(weights, made / "model.safetensors", metadata={"format": "pt"})
+    return made
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -29,6 +39,7 @@ def test_greedy_tokens_are_those_of_generate(folder: Path, text: str) -> None:
     model = AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
     ids = tokenizer(text, return_tensors="pt").input_ids
     expected = model.generate(ids, max_new_tokens=24, do_sample=False, eos_token_id=None)[0, 1:]
+    assert len(set(expected.tolist())) >= 5, "a model that repeats itself proves little"
     sampling = Sampling(max_tokens=24, ignore_eos=True)
     for engine in ("torch", "transformers"):
         said = ask(load(folder, engine), request(sampling, raw=text))
@@ -81,6 +92,30 @@ def test_what_is_too_long_and_what_is_no_use_is_refused(folder: Path) -> None:
             ModelSpec("t5", str(folder), task="fill-mask"), lambda _part, _stage: None
         )
     assert ask(engine, request(Sampling(max_tokens=2, ignore_eos=True), raw="fox")).tokens == 2
+
+
+def test_a_head_that_differs_from_the_table_is_used_though_the_config_ties_them(
+    folder: Path, tmp_path: Path
+) -> None:
+    # FLAN-T5's is one; transformers' configuration of T5 always says that they are tied.
+    shutil.copytree(folder, tmp_path / "untied")
+    weights = load_file(folder / "model.safetensors")
+    head = weights["shared.weight"].flip(0).contiguous()
+    save_file(
+        {**weights, "lm_head.weight": head},
+        tmp_path / "untied" / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    model = AutoModelForSeq2SeqLM.from_pretrained(tmp_path / "untied")
+    assert torch.equal(model.lm_head.weight, head)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer(TEXTS[0], return_tensors="pt").input_ids
+    expected = model.generate(ids, max_new_tokens=12, do_sample=False, eos_token_id=None)[0, 1:]
+    asked = request(Sampling(max_tokens=12, ignore_eos=True), raw=TEXTS[0])
+    said = ask(load(tmp_path / "untied"), asked).text
+    assert said == tokenizer.decode(expected, skip_special_tokens=True)
+    assert said != ask(load(folder), asked).text
+    assert ask(load(tmp_path / "untied", recipe="int8"), asked).tokens == 12
 
 
 def test_random_weights_of_a_shape_write_too() -> None:
