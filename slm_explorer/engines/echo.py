@@ -18,9 +18,9 @@ by ModelSpec.shape_config, JSON with any of:
     {"load_s": 0.2, "allocate": 1000000, "fail": "why", "crash": true, "hang": true,
      "context_length": 100}
 
-A score reads each word as one token of one nat; `/slow` and the others act there too. A task
-gives the input back: each mask is "echo", a text is its own label, texts are alike when they are
-equal, and the whole context is the answer.
+A score reads each word as one token of one nat. A task gives the input back: each mask is "echo",
+a text is its own label, texts are alike when they are equal, and the whole context is the answer.
+`/slow` and the others act in both, too.
 """
 
 from __future__ import annotations
@@ -180,13 +180,23 @@ class EchoEngine:
         yield Done(ScoreStats(windows, private_memory().peak))
 
     def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
-        """Answer at once, with the certainty of one who only repeats."""
-        if stop.is_set():
+        """Answer with the certainty of one who only repeats."""
+        started = time.perf_counter()
+        self._delay_s = 0.0
+        result, text = _repeated(request.input)
+        words = _WORD.findall(text)
+        if stop.is_set() or None in self._play(words, stop):
             raise Cancelled("The task was stopped.")
+        seconds = time.perf_counter() - started
         memory = private_memory()
-        result, tokens = _repeated(request.input)
         yield Done(
-            TaskStats(result, tokens, 0.0, memory_bytes=memory.now, peak_memory_bytes=memory.peak)
+            TaskStats(
+                result,
+                len(words),
+                seconds,
+                memory_bytes=memory.now,
+                peak_memory_bytes=memory.peak,
+            )
         )
 
     def close(self) -> None:
@@ -271,16 +281,16 @@ def _prompt_tokens(request: GenerateRequest) -> int:
     return len(_last_text(request).split())
 
 
-def _repeated(given: TaskInput) -> tuple[TaskResult, int]:
-    """The input as its own result, and its number of words."""
+def _repeated(given: TaskInput) -> tuple[TaskResult, str]:
+    """The input as its own result, and all its words."""
     match given:
         case FillMask(text):
-            return MaskFills(((Candidate("echo", 1.0),),) * text.count(MASK)), len(text.split())
+            return MaskFills(((Candidate("echo", 1.0),),) * text.count(MASK)), text
         case Classify(text):
-            return Labels((Candidate(text, 1.0),)), len(text.split())
+            return Labels((Candidate(text, 1.0),)), text
         case Compare(texts):
             rows = tuple(tuple(float(a == b) for b in texts) for a in texts)
-            return SimilarityMatrix(rows, "equality"), sum(len(text.split()) for text in texts)
+            return SimilarityMatrix(rows, "equality"), " ".join(texts)
         case AskContext(question, context):
             span = Spans((Candidate(context, 1.0),), ((0, len(context)),))
-            return span, len(question.split()) + len(context.split())
+            return span, f"{question} {context}"
