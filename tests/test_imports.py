@@ -37,7 +37,11 @@ HOMES: dict[str, tuple[str, ...]] = {
     "optimum": ("engines/", "compression/"),
 }
 # Plain values, and files and folders: modules of their folder that need no library.
-READ_BY_ALL = {"slm_explorer.compression.recipes", "slm_explorer.compression.workspace"}
+READ_BY_ALL = {
+    "slm_explorer.compression.recipes",
+    "slm_explorer.compression.training_plan",
+    "slm_explorer.compression.workspace",
+}
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 
