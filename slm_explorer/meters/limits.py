@@ -11,13 +11,14 @@ A file that is missing or malformed sets no limit; it never raises.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 from slm_explorer.errors import InvalidRequest
+from slm_explorer.meters.cgroups import Group, groups, lines, number, statistic, whole
 from slm_explorer.settings import parse_bytes
 
 _ROOT = Path("/")
@@ -29,13 +30,17 @@ class MemoryReading:
     tells what this container uses: the machine's own use would be its neighbours'.
 
     `available` is what can still be taken: no more than any limit leaves, nor than the machine
-    has. `source` names what set `limit`, the smallest.
+    has. `source` names what set `limit`, the smallest. `cached` is the page cache of the same
+    container or machine, files that the kernel drops at need, and `kernel` what the kernel holds
+    for it (page tables, sockets, slabs); None where that is not told.
     """
 
     limit: int
     used: int | None
     available: int
     source: str
+    cached: int | None = None
+    kernel: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,14 +49,6 @@ class CpuLimit:
 
     cores: float
     source: str
-
-
-@dataclass(frozen=True)
-class _Group:
-    """A control group's folder for one controller, and its version's file names."""
-
-    folder: Path
-    v2: bool
 
 
 def read_memory(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> MemoryReading:
@@ -63,11 +60,12 @@ def read_memory(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> 
     total, free = _machine_memory(root)
     limit, available, source = total, free, "machine"
     used: int | None = total - free
-    groups = list(_groups(root, "memory"))
-    for group in groups:
+    mine = list(groups(root, "memory"))
+    owner: Group | None = None
+    for group in mine:
         names = ("memory.max", "memory.high") if group.v2 else ("memory.limit_in_bytes",)
         for name in names:
-            found = _number(group.folder / name)
+            found = number(group.folder / name)
             # A limit at or above the machine's memory is how v1 writes "none".
             if found is None or not 0 < found < total:
                 continue
@@ -77,13 +75,16 @@ def read_memory(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> 
             if found < limit:
                 version = "v2" if group.v2 else "v1"
                 limit, used, source = found, usage, f"cgroup {version} {name}"
+                owner = group
     told = _space_memory(os.environ if env is None else env)
     if told is not None and told < limit:
         limit, source = told, "the Space's MEMORY"
         # No group sets the limit, but the innermost still tells what this container uses.
-        used = None if not groups or _is_v1_root(groups[0], root) else _group_usage(groups[0])
+        owner = None if not mine or _is_v1_root(mine[0], root) else mine[0]
+        used = None if owner is None else _group_usage(owner)
         available = min(available, max(0, told - (used or 0)))
-    return MemoryReading(limit, used, available, source)
+        return MemoryReading(limit, used, available, source, *_cached(owner, None))
+    return MemoryReading(limit, used, available, source, *_cached(owner, root))
 
 
 def cpu_limit(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> CpuLimit:
@@ -93,7 +94,7 @@ def cpu_limit(*, root: Path = _ROOT, env: Mapping[str, str] | None = None) -> Cp
         allowed = float(len(os.sched_getaffinity(0)))
         if allowed < cores:
             cores, source = allowed, "CPU affinity"
-    for group in _groups(root, "cpu"):
+    for group in groups(root, "cpu"):
         quota = _quota(group)
         if quota is not None and quota < cores:
             version, name = ("v2", "cpu.max") if group.v2 else ("v1", "cpu.cfs_quota_us")
@@ -110,71 +111,71 @@ def group_cpu_seconds(*, root: Path = _ROOT) -> float | None:
 
     v2's cpu.stat usage_usec, v1's cpuacct.usage.
     """
-    for group in _groups(root, "cpu"):
+    for group in groups(root, "cpu"):
         if group.v2:
-            microseconds = _statistic(group.folder / "cpu.stat", "usage_usec")
+            microseconds = statistic(group.folder / "cpu.stat", "usage_usec")
             if microseconds is not None:
                 return microseconds / 1e6
-    for group in _groups(root, "cpuacct"):
-        nanoseconds = None if group.v2 else _number(group.folder / "cpuacct.usage")
+    for group in groups(root, "cpuacct"):
+        nanoseconds = None if group.v2 else number(group.folder / "cpuacct.usage")
         if nanoseconds is not None:
             return nanoseconds / 1e9
     return None
 
 
-def _groups(root: Path, controller: str) -> Iterator[_Group]:
-    """This process's control groups for a controller, innermost first, up to the mount."""
-    base = root / "sys" / "fs" / "cgroup"
-    for line in _lines(root / "proc" / "self" / "cgroup"):
-        number, _, rest = line.partition(":")
-        controllers, _, path = rest.partition(":")
-        if number == "0" and not controllers:
-            mount = base if (base / "cgroup.controllers").exists() else base / "unified"
-            yield from _upwards(mount, path, v2=True)
-        elif controller in controllers.split(","):
-            named = base / controllers
-            mount = named if named.is_dir() else base / controller
-            yield from _upwards(mount, path, v2=False)
-
-
-def _upwards(mount: Path, path: str, *, v2: bool) -> Iterator[_Group]:
-    parts = [part for part in path.split("/") if part not in ("", ".", "..")]
-    # A container that sees the host's path but only its own mount: its limits are at the mount.
-    if not mount.joinpath(*parts).is_dir():
-        parts = []
-    for depth in range(len(parts), -1, -1):
-        yield _Group(mount.joinpath(*parts[:depth]), v2)
-
-
-def _group_usage(group: _Group) -> int | None:
+def _group_usage(group: Group) -> int | None:
     """What a group uses without inactive page cache: what counts towards an out-of-memory kill."""
     name = "memory.current" if group.v2 else "memory.usage_in_bytes"
     key = "inactive_file" if group.v2 else "total_inactive_file"
-    current = _number(group.folder / name)
+    current = number(group.folder / name)
     if current is None:
         return None
-    return max(0, current - (_statistic(group.folder / "memory.stat", key) or 0))
+    return max(0, current - (statistic(group.folder / "memory.stat", key) or 0))
 
 
-def _is_v1_root(group: _Group, root: Path) -> bool:
+def _cached(group: Group | None, root: Path | None) -> tuple[int | None, int | None]:
+    """(page cache, kernel memory) in bytes of a group, or where there is none of the machine."""
+    if group is not None:
+        stat = group.folder / "memory.stat"
+        cache = statistic(stat, "file" if group.v2 else "total_cache")
+        shared = statistic(stat, "shmem" if group.v2 else "total_shmem") or 0
+        kernel = (
+            statistic(stat, "kernel")
+            if group.v2
+            else number(group.folder / "memory.kmem.usage_in_bytes")
+        )
+        return None if cache is None else max(0, cache - shared), kernel
+    if root is None:
+        return None, None
+    meminfo = root / "proc" / "meminfo"
+    cached, buffers = statistic(meminfo, "Cached:"), statistic(meminfo, "Buffers:")
+    shared = statistic(meminfo, "Shmem:") or 0
+    parts = [statistic(meminfo, key) for key in ("Slab:", "PageTables:", "KernelStack:")]
+    return (
+        None if cached is None else max(0, cached + (buffers or 0) - shared) * 1024,
+        None if None in parts else sum(part or 0 for part in parts) * 1024,
+    )
+
+
+def _is_v1_root(group: Group, root: Path) -> bool:
     """v1's root group counts the whole host."""
     return not group.v2 and group.folder == root / "sys" / "fs" / "cgroup" / "memory"
 
 
-def _quota(group: _Group) -> float | None:
+def _quota(group: Group) -> float | None:
     if group.v2:
-        parts = next(_lines(group.folder / "cpu.max"), "").split()
-        quota, period = (_whole(parts[0]), _whole(parts[1])) if len(parts) == 2 else (None, None)
+        parts = next(lines(group.folder / "cpu.max"), "").split()
+        quota, period = (whole(parts[0]), whole(parts[1])) if len(parts) == 2 else (None, None)
     else:
-        quota = _number(group.folder / "cpu.cfs_quota_us")
-        period = _number(group.folder / "cpu.cfs_period_us")
+        quota = number(group.folder / "cpu.cfs_quota_us")
+        period = number(group.folder / "cpu.cfs_period_us")
     return quota / period if quota and period and quota > 0 and period > 0 else None
 
 
 def _machine_memory(root: Path) -> tuple[int, int]:
     """(total, available) bytes of the machine."""
     meminfo = root / "proc" / "meminfo"
-    total, free = _statistic(meminfo, "MemTotal:"), _statistic(meminfo, "MemAvailable:")
+    total, free = statistic(meminfo, "MemTotal:"), statistic(meminfo, "MemAvailable:")
     if total and free is not None:
         return total * 1024, free * 1024
     machine = psutil.virtual_memory()
@@ -192,29 +193,3 @@ def _space_memory(env: Mapping[str, str]) -> int | None:
         return None
 
 
-def _lines(path: Path) -> Iterator[str]:
-    try:
-        text = path.read_text("utf-8", "replace")
-    except OSError:
-        return
-    yield from text.splitlines()
-
-
-def _whole(text: str) -> int | None:
-    try:
-        return int(text)
-    except ValueError:  # "max", or not a number at all
-        return None
-
-
-def _number(path: Path) -> int | None:
-    return _whole(next(_lines(path), ""))
-
-
-def _statistic(path: Path, key: str) -> int | None:
-    """The number behind `key` in a file of "key value [unit]" lines."""
-    for line in _lines(path):
-        name, _, rest = line.partition(" ")
-        if name == key:
-            return _whole(rest.split()[0]) if rest.split() else None
-    return None
