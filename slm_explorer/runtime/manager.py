@@ -15,6 +15,7 @@ from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.lease import Lease
 from slm_explorer.runtime.reasons import shutting_down, stopped_early, too_much, unloaded
+from slm_explorer.runtime.reservation import Reservation
 from slm_explorer.runtime.watchdog import Watchdog, offender
 from slm_explorer.runtime.wire import Loaded
 from slm_explorer.runtime.worker import Worker
@@ -77,6 +78,7 @@ class ModelManager:
         self._workers: dict[ModelSpec, Worker] = {}
         self._leaving: list[Worker] = []
         self._leases: list[Lease] = []
+        self._reservations: dict[str, Reservation] = {}
         self._numbers = itertools.count(1)
         self._closed = False
         self._watchdog: Watchdog[Job] = Watchdog(self.check, self._drop)
@@ -108,6 +110,28 @@ class ModelManager:
         finally:
             lease.open = False
             self._abandon(job)
+
+    @contextmanager
+    def reserve(
+        self, name: str, needed: int, over: Callable[[SlmError], None]
+    ) -> Iterator[Reservation]:
+        """Keep `needed` bytes of the budget for a process of the caller's own. Idle workers go
+        first, and are gone when it is granted. Raises DoesNotFit.
+        """
+        reservation = Reservation(f"{name}#{next(self._numbers)}", name, needed, over)
+        with self._lock:
+            if self._closed:
+                raise shutting_down()
+            leaving = self._make_room(name, needed)
+            self._reservations[reservation.key] = reservation
+            self._watchdog.start()
+        try:
+            for worker in leaving:
+                worker.gone.wait(_GONE_S)
+            yield reservation
+        finally:
+            with self._lock:
+                del self._reservations[reservation.key]
 
     def states(self) -> tuple[WorkerState, ...]:
         """All workers, those that are ending too. The memory of each is the meters' matter."""
@@ -144,6 +168,9 @@ class ModelManager:
         with self._lock:
             self._leases = [lease for lease in self._leases if lease.open]
             workers = list(self._workers.values())
+            reservations = list(self._reservations.values())
+        for reservation in reservations:
+            reservation.measure(self._process_memory)
         for worker in workers:
             worker.measure(self._process_memory)
             worker.drop_unwanted()
@@ -156,12 +183,15 @@ class ModelManager:
                     self._dismiss(worker, Evicted("Nobody waits for it any more."))
                 elif claim.idle_s is not None and claim.idle_s > self._settings.idle_timeout_s:
                     self._dismiss(worker, Evicted("It was idle."))
-            claims = [claim for _, claim in self._claims()]
+            claims = self._all_claims()
             key = offender(claims, total, memory)
+            used = sum(claim.measured or 0 for claim in claims)
             culprit = None if key is None else self._by_key(key)
             if culprit is not None:
-                used = sum(claim.measured or 0 for claim in claims)
                 self._dismiss(culprit, too_much(culprit.spec.model, used, total, memory))
+            over = self._reservations.get(key or "")
+        if over is not None:
+            over.stop(used, total, memory)
 
     # Requests.
 
@@ -212,19 +242,7 @@ class ModelManager:
         ending = self._workers.pop(spec, None)
         if ending is not None:
             self._leaving.append(ending)
-        memory = self._memory()
-        leaving = make_room(
-            spec.model,
-            needed,
-            [claim for _, claim in self._claims()],
-            total=budget(memory, self._settings.memory_budget),
-            memory=memory,
-            max_workers=self._settings.max_workers,
-        )
-        for key in leaving:
-            idle = self._by_key(key)
-            if idle is not None:
-                self._dismiss(idle, Evicted("It made room for another model."))
+        self._make_room(spec.model, needed)
         worker = Worker(
             f"{spec.model}:{spec.recipe}#{next(self._numbers)}",
             spec,
@@ -254,6 +272,23 @@ class ModelManager:
                 self._dismiss(worker, Evicted("Nobody waits for it any more."))
 
     # Workers. The lock is held where a name starts with an underscore and is no callback.
+
+    def _make_room(self, name: str, needed: int) -> list[Worker]:
+        """Dismiss the idle workers that must go, and say which. Raises DoesNotFit."""
+        memory = self._memory()
+        total = budget(memory, self._settings.memory_budget)
+        most = self._settings.max_workers
+        claims = self._all_claims()
+        leaving = make_room(name, needed, claims, total=total, memory=memory, max_workers=most)
+        idle = [worker for worker in self._workers.values() if worker.key in leaving]
+        for worker in idle:
+            self._dismiss(worker, Evicted("It made room for another model."))
+        return idle
+
+    def _all_claims(self) -> list[Claim]:
+        # A reservation counts as newer than any worker: nobody waits for an answer from it.
+        reserved = [reservation.claim() for reservation in self._reservations.values()]
+        return [claim for _, claim in self._claims()] + reserved
 
     def _claims(self) -> list[tuple[Worker, Claim]]:
         return [

@@ -35,14 +35,24 @@ def hung(model: str, doing: str, timeout_s: float) -> WorkerHung:
 
 def too_much(model: str, used: int, total: int, memory: MemoryView) -> Evicted:
     """The watchdog ended it before the kernel would."""
-    if used > total:
-        why = f"the loaded models took {gigabytes(used)} of the {gigabytes(total)} budget"
-    else:
-        why = f"only {gigabytes(memory.available)} of this machine's memory was left"
     return Evicted(
-        f"{model} was unloaded because {why}: unload another model or choose a smaller one, "
-        "then try again."
+        f"{model} was unloaded because {_short(used, total, memory)}: unload another model or "
+        "choose a smaller one, then try again."
     )
+
+
+def stopped_for_memory(name: str, used: int, total: int, memory: MemoryView) -> Evicted:
+    """The same for a process that is no worker."""
+    return Evicted(
+        f"{name} was stopped because {_short(used, total, memory)}: unload models or choose a "
+        "smaller one, then try again."
+    )
+
+
+def _short(used: int, total: int, memory: MemoryView) -> str:
+    if used > total:
+        return f"the loaded models took {gigabytes(used)} of the {gigabytes(total)} budget"
+    return f"only {gigabytes(memory.available)} of this machine's memory was left"
 
 
 def unloaded(model: str) -> Evicted:
