@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,17 @@ class CompressionProgress:
 
 
 def compress(
-    source: Path, out: Path, recipe: str, *, threads: int, cancel: threading.Event
+    source: Path,
+    out: Path,
+    recipe: str,
+    *,
+    threads: int,
+    cancel: threading.Event,
+    started: Callable[[int], None] | None = None,
 ) -> Iterator[CompressionProgress | CompressionResult]:
     """Write the checkpoint in `source` as the new folder `out`; ends with the result.
+
+    `started` is told the number of the process that does it.
 
     Closing the iterator, or `cancel`, stops the run, and nothing of it is left. Raises what
     streaming.compress_checkpoint raises, and WorkerCrashed where its process died.
@@ -56,7 +64,7 @@ def compress(
         "recipe": recipe,
         "threads": threads,
     }
-    for message in _told(order, cancel):
+    for message in _told(order, cancel, started):
         if "result" in message:
             found = message["result"]
             layers = tuple(LayerReport(**layer) for layer in found.pop("layers"))
@@ -68,7 +76,13 @@ def compress(
 
 
 def compare(
-    parent: Path, child: Path, text: str, *, threads: int, cancel: threading.Event
+    parent: Path,
+    child: Path,
+    text: str,
+    *,
+    threads: int,
+    cancel: threading.Event,
+    started: Callable[[int], None] | None = None,
 ) -> Iterator[CompressionProgress | Divergence]:
     """Read `text` with both checkpoints in one process; ends with how far they differ.
 
@@ -82,7 +96,7 @@ def compare(
         "window": WINDOW,
         "threads": threads,
     }
-    for message in _told(order, cancel):
+    for message in _told(order, cancel, started):
         if "result" in message:
             found = message["result"]
             yield Divergence(
@@ -97,8 +111,14 @@ def compare(
             yield CompressionProgress(message["fraction"])
 
 
-def _told(order: dict[str, object], cancel: threading.Event) -> Iterator[dict[str, Any]]:
+def _told(
+    order: dict[str, object],
+    cancel: threading.Event,
+    started: Callable[[int], None] | None,
+) -> Iterator[dict[str, Any]]:
     run = _Run(order)
+    if started is not None:
+        started(run.pid)
     watcher = threading.Thread(target=run.stop_when, args=(cancel,), daemon=True)
     watcher.start()
     try:
@@ -140,6 +160,10 @@ class _Run:
             self._child.stdin.flush()
         except BrokenPipeError:
             pass  # It died at once; reading its messages says so.
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
 
     def messages(self) -> Iterator[dict[str, Any]]:
         assert self._child.stdout is not None
