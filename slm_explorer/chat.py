@@ -14,8 +14,7 @@ from pathlib import Path
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import ResolvedModel, resolve
-from slm_explorer.compression.recipes import RECIPES as RECIPE_TABLE
-from slm_explorer.compression.recipes import parse_recipe
+from slm_explorer.compression.recipes import LOADABLE, load_step
 from slm_explorer.errors import SlmError
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.tasks import Task, TaskInput, TaskRequest, TaskStats, task_of, tasks_of
@@ -30,7 +29,7 @@ from slm_explorer.types import (
     ScoreRequest,
 )
 
-RECIPES = tuple(RECIPE_TABLE)
+RECIPES = LOADABLE
 """What a model can be loaded as."""
 
 
@@ -91,7 +90,7 @@ class ChatService:
         `task` matters only to an encoder whose checkpoint was made for another: then its head
         is loaded untrained, with a warning.
         """
-        parse_recipe(recipe)
+        load_step(recipe)
         if engine == "echo":
             return ModelSpec(model="echo", path=None, engine="echo")
         found = self.resolve(model)

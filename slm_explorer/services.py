@@ -31,7 +31,7 @@ from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
-from slm_explorer.compression.recipes import storage_step
+from slm_explorer.compression.recipes import load_step
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.hub.service import HubService
@@ -220,7 +220,7 @@ def build_services(settings: Settings) -> Services:
         return 0 if facts is None else estimated(facts, spec, correction()).total
 
     def estimated(facts: CheckpointFacts | Card, spec: ModelSpec, by: Correction) -> Footprint:
-        step = storage_step(spec.recipe)
+        step = load_step(spec.recipe)
         return estimate_footprint(
             facts, recipe=step.name, context_tokens=EXPECTED_CONTEXT_TOKENS, correction=by
         )

@@ -17,7 +17,7 @@ from transformers.utils import logging as transformers_logging
 
 from slm_explorer.compression.loading import assemble_packed
 from slm_explorer.compression.packed import packed_bytes, packed_parameters
-from slm_explorer.compression.recipes import storage_step, why_not
+from slm_explorer.compression.recipes import load_step, why_not
 from slm_explorer.engines.base import ReportProgress
 from slm_explorer.engines.folder import (
     LIBRARY_ERRORS,
@@ -67,7 +67,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
     that transformers has no class for, DoesNotFit when the memory cannot be had.
     """
     started = time.perf_counter()
-    step = storage_step(spec.recipe)
+    step = load_step(spec.recipe)
     torch.set_num_threads(spec.threads)
     # `progress` says it already, with a true fraction; a worker's stderr is for errors.
     transformers_logging.disable_progress_bar()
