@@ -1,7 +1,8 @@
 """What is worth keeping between runs, in one SQLite file in the home folder.
 
-Three tables: `loads` (predicted beside measured memory of every load), `peaks` (the same with
-what the prediction was made of, to correct later ones) and `runs` (rows of bench and evaluate).
+Four tables: `loads` (predicted beside measured memory of every load), `peaks` (the same with
+what the prediction was made of, to correct later ones), `runs` (rows of bench and evaluate) and
+`lab_runs` (the newest state of every run of the lab).
 Losing it loses history only, so a home that cannot be written is said once and does not stop
 the app.
 """
@@ -28,6 +29,9 @@ CREATE TABLE IF NOT EXISTS peaks (
 );
 CREATE TABLE IF NOT EXISTS runs (
     at REAL NOT NULL, kind TEXT NOT NULL, row TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS lab_runs (
+    id TEXT PRIMARY KEY, at REAL NOT NULL, row TEXT NOT NULL
 );
 """
 
@@ -123,6 +127,19 @@ class Store:
         """The kept rows of one kind, oldest first."""
         with self._lock:
             found = self._open().execute("SELECT row FROM runs WHERE kind = ? ORDER BY at", (kind,))
+            return [json.loads(row) for (row,) in found]
+
+    def keep_lab_run(self, run: str, at: float, row: dict[str, object]) -> None:
+        """Keep a run of the lab, in the place of what was kept of it before."""
+        self._write("INSERT OR REPLACE INTO lab_runs VALUES (?, ?, ?)", (run, at, json.dumps(row)))
+
+    def forget_lab_run(self, run: str) -> None:
+        self._write("DELETE FROM lab_runs WHERE id = ?", (run,))
+
+    def lab_runs(self) -> list[dict[str, object]]:
+        """The kept runs of the lab, oldest first."""
+        with self._lock:
+            found = self._open().execute("SELECT row FROM lab_runs ORDER BY at")
             return [json.loads(row) for (row,) in found]
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "slm_explorer"
 BASE = {"types", "tasks", "errors", "settings", "assets", "skills", "units", ""}
-SERVICES = {"services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof"}
+SERVICES = {"services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof", "lab"}
 ALLOWED: dict[str, set[str]] = {
     "catalog": {"catalog"} | BASE,
     "hub": {"hub", "catalog"} | BASE,

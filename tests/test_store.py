@@ -85,3 +85,14 @@ def test_a_store_of_an_older_version_is_read_on(tmp_path: Path) -> None:
     assert store.runs("bench") == [{"model": "a"}]
     assert len(store.peaks()) == 1
     store.close()
+
+
+def test_of_a_run_of_the_lab_the_newest_state_is_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.keep_lab_run("b", 2.0, {"state": "queued"})
+    store.keep_lab_run("a", 1.0, {"state": "done"})
+    store.keep_lab_run("b", 2.0, {"state": "failed"})
+    store.close()
+    assert Store(tmp_path).lab_runs() == [{"state": "done"}, {"state": "failed"}]
+    store.forget_lab_run("a")
+    assert store.lab_runs() == [{"state": "failed"}]
