@@ -51,7 +51,7 @@ def encode_prompt(loaded: LoadedModel, request: GenerateRequest) -> Prompt:
     elif request.raw is not None:
         ids = with_bos(loaded.tokenizer, request.raw)
     elif loaded.info.has_chat_template:
-        ids = _plain_ids(loaded.tokenizer, _render(loaded.tokenizer, request.messages))
+        ids = _plain_ids(loaded.tokenizer, render_chat(loaded.tokenizer, request.messages))
     else:
         text, stop = plain_chat(request.messages)
         ids = with_bos(loaded.tokenizer, text)
@@ -94,7 +94,11 @@ def _plain_ids(tokenizer: Any, text: str) -> list[int]:
     return ids
 
 
-def _render(tokenizer: Any, messages: Sequence[Message]) -> str:
+def render_chat(tokenizer: Any, messages: Sequence[Message]) -> str:
+    """A conversation as the model's chat template writes it, up to where the answer begins.
+
+    Raises TemplateError where the template refuses it.
+    """
     turns = [{"role": message.role, "content": message.content} for message in messages]
     try:
         text: str = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
