@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from slm_explorer.energy import Energy
 from slm_explorer.errors import InvalidRequest
 
 Task = Literal[
@@ -158,6 +159,7 @@ class TaskStats:
     queue_s: float | None = None
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
+    energy: Energy | None = None
 
 
 _OF_HEAD: dict[str, tuple[Task, ...]] = {

@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass, field
 from typing import Literal
 
+from slm_explorer.energy import Energy
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.tasks import Task, TaskRequest, TaskStats
 
@@ -202,7 +203,7 @@ class GenerationStats:
     apart) to the first token; None where it was stopped before one. `prefill_tps` counts the
     tokens really read, without the `cached_tokens` kept from earlier turns. `decode_tps` is
     over the tokens after the first; None where there are none. Memory is private to the worker
-    (USS), see engines.memory.
+    (USS), see engines.memory. `energy` is the app's: None where nobody has measured it.
     """
 
     prompt_tokens: int
@@ -217,6 +218,7 @@ class GenerationStats:
     queue_s: float | None = None
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
+    energy: Energy | None = None
 
 
 @dataclass(frozen=True)
@@ -301,6 +303,8 @@ class WorkerState:
     """One worker as the meters show it. Bytes; `cpu_percent` of one core; None is unknown.
 
     PSS adds up to a total without counting shared pages twice; USS is what unloading frees.
+    `tokens` are those written and `energy` what was spent since the process started, over all
+    its answers; `cpu_seconds` are its process's.
     """
 
     key: str
@@ -316,3 +320,7 @@ class WorkerState:
     uss_bytes: int | None = None
     peak_memory_bytes: int | None = None
     cpu_percent: float | None = None
+    cpu_seconds: float | None = None
+    gpu_bytes: int | None = None
+    tokens: int = 0
+    energy: Energy | None = None
