@@ -64,19 +64,28 @@ class TaskAsk:
 
 
 class ChatService:
-    """Answers questions with models by their id, a Hub id in the cache, or a folder."""
+    """Answers questions with models by their id, a Hub id in the cache, a folder, or a run of the
+    lab in the folder `home`.
+    """
 
     def __init__(
-        self, catalog: Catalog, manager: ModelManager, assets: Path, *, threads: int
+        self,
+        catalog: Catalog,
+        manager: ModelManager,
+        assets: Path,
+        *,
+        threads: int,
+        home: Path | None = None,
     ) -> None:
         self._catalog = catalog
         self._manager = manager
         self._assets = assets
         self._threads = threads
+        self._home = home
 
     def resolve(self, model: str) -> ResolvedModel:
         """Find the model's folder; UnknownModel says what to do where there is none."""
-        return resolve(self._catalog, model, self._assets)
+        return resolve(self._catalog, model, self._assets, home=self._home)
 
     def spec(
         self,

@@ -286,7 +286,7 @@ def build_services(settings: Settings) -> Services:
         assets=assets,
         catalog=catalog,
         manager=manager,
-        chat=ChatService(catalog, manager, assets, threads=threads),
+        chat=ChatService(catalog, manager, assets, threads=threads, home=settings.home),
         hub=HubService(catalog, assets, settings, in_use=in_use),
         sampler=Sampler(manager.states, total_budget, cache_folders=(hub_cache_folder(),)),
         store=store,

@@ -15,6 +15,7 @@ from slm_explorer.errors import UnknownModel, UnsupportedModel
 # The Hub's own rule: 1 to 96 characters of [A-Za-z0-9._-] a part, no part starting or ending
 # with - or ., no "--" and no "..".
 _HUB_ID = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
+_LAB_RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,119}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -33,6 +34,16 @@ def is_hub_id(text: str) -> bool:
     if not _HUB_ID.fullmatch(text) or "--" in text or ".." in text:
         return False
     return not any(part.endswith((".", "-")) for part in text.split("/"))
+
+
+def is_lab_run(text: str) -> bool:
+    """Whether `text` is a well-formed id of a run of the lab, and so a harmless folder name."""
+    return _LAB_RUN.fullmatch(text) is not None
+
+
+def lab_folder(home: Path) -> Path:
+    """Where the lab keeps its runs, a folder each with the model in `model`."""
+    return home / "lab"
 
 
 def hub_cache_folder(env: Mapping[str, str] | None = None) -> Path:
@@ -93,18 +104,23 @@ def resolve(
     *,
     cache: Path | None = None,
     folders: bool = True,
+    home: Path | None = None,
 ) -> ResolvedModel:
-    """Find `model`: a card's id, a Hub id (a card's or one in the cache), or a folder.
+    """Find `model`: a card's id, `lab/RUN` for a finished run of the lab, a Hub id (a card's or
+    one in the cache), or a folder.
 
-    `cache` replaces the ordinary Hugging Face cache. `folders=False` opens no path: for what a
-    visitor sends. Raises UnknownModel with the next step, UnsupportedModel for a card of a
-    method, which has no model.
+    `home` is where the lab's runs are, None: nowhere. `cache` replaces the ordinary Hugging Face
+    cache. `folders=False` opens no path: for what a visitor sends. Raises UnknownModel with the
+    next step, UnsupportedModel for a card of a method, which has no model.
     """
     model = model.strip()
     cache = hub_cache_folder() if cache is None else cache
     card = catalog.find(model)
     if card is not None:
         return _resolve_card(card, assets, cache)
+    made = _made_in_lab(model, home)
+    if made is not None:
+        return made
     if folders and os.path.isdir(path := os.path.expanduser(model)):  # noqa: PTH111, PTH112
         folder = Path(path).resolve()
         return ResolvedModel(str(folder), folder.name or str(folder), folder, None)
@@ -123,6 +139,15 @@ def resolve(
         f"No model is called {shown}: give {places}{' or a folder with a checkpoint' * folders}."
         f"{catalog.suggestion(model[:200]) or fetch}"
     )
+
+
+def _made_in_lab(model: str, home: Path | None) -> ResolvedModel | None:
+    run = model.removeprefix("lab/")
+    if home is None or run == model or not is_lab_run(run):
+        return None
+    # The folder of a run comes into being whole, its model with it.
+    folder = lab_folder(home) / run / "model"
+    return ResolvedModel(model, run, folder, None) if folder.is_dir() else None
 
 
 def _resolve_card(card: Card, assets: Path, cache: Path) -> ResolvedModel:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from slm_explorer.compression.recipes import LayerReport
+from slm_explorer.compression.training_plan import TrainingPoint
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.types import Alternative, clean_text
 
@@ -46,19 +47,6 @@ class Order:
 
 
 @dataclass(frozen=True)
-class TrainingPoint:
-    """Where training was at one moment: `seconds` and `tokens` since its start, `loss` in nats a
-    token, `sample` a text that the student wrote then (None: none was asked for).
-    """
-
-    step: int
-    seconds: float
-    tokens: int
-    loss: float
-    sample: str | None = None
-
-
-@dataclass(frozen=True)
 class Run:
     """One run as it is now. Frozen: ask again for a newer one.
 
@@ -68,7 +56,8 @@ class Run:
     is how long it has worked, `eta_s` how long it will still take, None while that cannot be
     told. `memory_bytes` is what its process takes to itself now (USS), `peak_memory_bytes` the
     most seen, of `memory_limit_bytes` for all models. `error` is one sentence with the next
-    step. `report` is there once it is done: the keys of lab.report.
+    step. `report` is there once it is done: the keys of lab.report. `kept` says whether its model
+    is on this disk.
     """
 
     id: str
@@ -89,6 +78,7 @@ class Run:
     memory_limit_bytes: int | None = None
     peak_memory_bytes: int | None = None
     error: str | None = None
+    kept: bool = False
     report: Mapping[str, object] | None = field(default=None, compare=False)
 
     @property
@@ -98,7 +88,7 @@ class Run:
     @property
     def model_id(self) -> str | None:
         """What chat and the command line call its model; None where it has none."""
-        return f"lab/{self.id}" if self.state == "done" else None
+        return f"lab/{self.id}" if self.kept else None
 
 
 @dataclass(frozen=True)

@@ -141,3 +141,17 @@ def test_hub_ids_follow_the_hubs_rules() -> None:
 )
 def test_the_cache_is_where_hugging_face_keeps_it(env: dict[str, str], folder: Path) -> None:
     assert hub_cache_folder(env) == folder
+
+
+def test_a_run_of_the_lab_is_found_by_its_id_and_nothing_outside_its_folder(
+    catalog: Catalog, tmp_path: Path
+) -> None:
+    assets = tmp_path / "assets"
+    (tmp_path / "lab" / "tiny-int4-0a1b2c" / "model").mkdir(parents=True)
+    (tmp_path / "secret" / "model").mkdir(parents=True)
+    found = resolve(catalog, "lab/tiny-int4-0a1b2c", assets, cache=tmp_path, home=tmp_path)
+    assert found.path == tmp_path / "lab" / "tiny-int4-0a1b2c" / "model"
+    assert found.id == "lab/tiny-int4-0a1b2c"
+    for name in ("lab/other", "lab/../secret", "lab/.", "lab/", "lab/tiny-int4-0a1b2c/model"):
+        with pytest.raises(UnknownModel):
+            resolve(catalog, name, assets, cache=tmp_path, home=tmp_path, folders=False)
