@@ -8,6 +8,7 @@ SlmError
 ├── BadCheckpoint         a folder that is no checkpoint, is broken, or is not safetensors
 ├── UnsupportedModel      a real checkpoint of a kind that no engine here can run
 ├── DoesNotFit            the estimated footprint exceeds the memory budget
+├── TrainingDiverged      a student's loss is no number any more
 ├── ContextOverflow       the conversation is longer than the model can read
 ├── TemplateError         the model's chat template failed on this conversation
 ├── WorkerError           the process that ran the model
@@ -60,6 +61,10 @@ class DoesNotFit(SlmError):
         super().__init__(message)
         self.needed = needed
         self.free = free
+
+
+class TrainingDiverged(SlmError):
+    pass
 
 
 class ContextOverflow(SlmError):
