@@ -191,5 +191,3 @@ def _space_memory(env: Mapping[str, str]) -> int | None:
         return parse_bytes(text + "B" if text.endswith("i") else text) or None
     except InvalidRequest:
         return None
-
-

@@ -13,7 +13,7 @@ import psutil
 
 from slm_explorer.errors import SlmError
 from slm_explorer.meters.collector import Collector
-from slm_explorer.meters.gpu import load_nvml
+from slm_explorer.meters.gpu import GpuMeter, load_nvml
 from slm_explorer.meters.readings import Snapshot
 from slm_explorer.types import WorkerState
 
@@ -24,7 +24,8 @@ RATE_S = 0.25
 class Sampler:
     """The meters' history and newest snapshot. Every method may be called from any thread.
 
-    `workers` and `budget` are asked at every snapshot. `history_s` seconds are kept.
+    `workers` and `budget` are asked at every snapshot, and `heard` is told of each that the
+    thread takes. `history_s` seconds are kept.
     """
 
     def __init__(
@@ -34,14 +35,16 @@ class Sampler:
         *,
         cache_folders: Sequence[Path] = (),
         interval_s: float = 1.0,
-        history_s: float = 120.0,
+        history_s: float = 600.0,
         collector: Collector | None = None,
+        heard: Callable[[Snapshot], None] | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._workers = workers
         self._budget = budget
         self._interval_s = interval_s
-        self._collector = collector or Collector(cache_folders, load_nvml())
+        self._collector = collector or Collector(cache_folders, GpuMeter(load_nvml()))
+        self._heard = heard
         self._clock = clock
         self._history: deque[Snapshot] = deque(maxlen=max(2, round(history_s / interval_s)))
         self._changed = threading.Condition()
@@ -73,7 +76,9 @@ class Sampler:
         with self._changed:
             running = self._thread is not None and self._thread.is_alive()
             newest = self._history[-1] if self._history else None
-        if newest is not None and (running or self._clock() - newest.at < self._interval_s):
+        if newest is not None and (
+            running or 0 <= self._clock() - newest.at < self._interval_s
+        ):
             return newest
         return self._take()
 
@@ -111,7 +116,9 @@ class Sampler:
             # Where a meter fails one moment is lost: the next is tried, and pages see how old
             # the newest snapshot is.
             with suppress(OSError, RuntimeError, ValueError, psutil.Error, SlmError):
-                self._take()
+                snapshot = self._take()
+                if self._heard is not None:
+                    self._heard(snapshot)
             stopping.wait(self._interval_s)
 
     def _take(self) -> Snapshot:
@@ -119,6 +126,8 @@ class Sampler:
             now = self._clock()
             snapshot = self._collector.collect(now, self._workers(), self._budget())
         with self._changed:
+            if self._history and now < self._history[-1].at:
+                self._history.clear()  # the clock was set back: the order would be lost
             self._history.append(snapshot)
             self._changed.notify_all()
         return snapshot

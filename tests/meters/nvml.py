@@ -21,6 +21,20 @@ class Rates:
 
 
 @dataclass
+class Process:
+    pid: int
+    usedGpuMemory: int | None  # noqa: N815
+
+
+@dataclass
+class Slice:
+    """A MIG slice's answers."""
+
+    memory: Memory | NVMLError
+    processes: tuple[Process, ...] = ()
+
+
+@dataclass
 class Gpu:
     """What one GPU answers; a value that is an NVMLError is raised instead."""
 
@@ -28,6 +42,11 @@ class Gpu:
     memory: Memory | NVMLError = field(default_factory=lambda: Memory(4 * 10**9, 80 * 10**9))
     rates: Rates | NVMLError = field(default_factory=lambda: Rates(25))
     milliwatts: int | NVMLError = 71_250
+    celsius: int | NVMLError = 41
+    millijoules: int | NVMLError = 5_000_000
+    mig: tuple[int, int] | NVMLError = field(default_factory=lambda: NVMLError("Not Supported"))
+    slices: tuple[Slice | NVMLError, ...] = ()
+    processes: tuple[Process, ...] | NVMLError = ()
 
 
 class RecordedNvml:
@@ -53,7 +72,7 @@ class RecordedNvml:
     def nvmlDeviceGetName(self, gpu: Gpu) -> object:  # noqa: N802
         return self._answer(gpu.name)
 
-    def nvmlDeviceGetMemoryInfo(self, gpu: Gpu) -> object:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, gpu: Gpu | Slice) -> object:  # noqa: N802
         return self._answer(gpu.memory)
 
     def nvmlDeviceGetUtilizationRates(self, gpu: Gpu) -> object:  # noqa: N802
@@ -61,6 +80,25 @@ class RecordedNvml:
 
     def nvmlDeviceGetPowerUsage(self, gpu: Gpu) -> object:  # noqa: N802
         return self._answer(gpu.milliwatts)
+
+    def nvmlDeviceGetTemperature(self, gpu: Gpu, sensor: int) -> object:  # noqa: N802
+        assert sensor == 0
+        return self._answer(gpu.celsius)
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: Gpu) -> object:  # noqa: N802
+        return self._answer(gpu.millijoules)
+
+    def nvmlDeviceGetMigMode(self, gpu: Gpu) -> object:  # noqa: N802
+        return self._answer(gpu.mig)
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, gpu: Gpu) -> object:  # noqa: N802
+        return self._answer(len(gpu.slices))
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, gpu: Gpu, index: int) -> object:  # noqa: N802
+        return self._answer(gpu.slices[index])
+
+    def nvmlDeviceGetComputeRunningProcesses(self, gpu: Gpu | Slice) -> object:  # noqa: N802
+        return self._answer(gpu.processes)
 
     def _answer(self, value: object) -> object:
         if self.failing is not None:

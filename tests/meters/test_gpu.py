@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from slm_explorer.meters.gpu import GpuMeter, load_nvml
-from tests.meters.nvml import Gpu, Memory, NVMLError, RecordedNvml
+from tests.meters.nvml import Gpu, Memory, NVMLError, Process, RecordedNvml, Slice
 
 
 def test_every_gpu_is_read() -> None:
@@ -71,3 +71,45 @@ def test_the_real_library_answers_on_any_machine() -> None:
     assert nvml is not None
     found = GpuMeter(nvml).read()
     assert bool(found.devices) != (found.reason is not None)
+
+
+def test_slices_of_a_gpu_have_memory_of_their_own() -> None:
+    gpu = Gpu(
+        mig=(1, 1),
+        rates=NVMLError("Not Supported"),
+        slices=(Slice(Memory(1, 10)), NVMLError("Not Found"), Slice(Memory(2, 20))),
+    )
+    found = GpuMeter(RecordedNvml(gpu)).read()
+    names = [device.name for device in found.devices]
+    assert names == [
+        "NVIDIA H100 80GB HBM3",
+        "NVIDIA H100 80GB HBM3, MIG slice 0",
+        "NVIDIA H100 80GB HBM3, MIG slice 2",
+    ]
+    assert [(d.used_bytes, d.total_bytes) for d in found.devices[1:]] == [(1, 10), (2, 20)]
+    assert all(d.utilization is None and d.reason for d in found.devices)
+
+
+def test_each_process_is_charged_on_all_gpus_and_slices() -> None:
+    first = Gpu(processes=(Process(7, 100), Process(8, None)))
+    second = Gpu(mig=(1, 1), slices=(Slice(Memory(1, 2), (Process(7, 30), Process(9, 5))),))
+    third = Gpu(processes=NVMLError("Insufficient Permissions"))
+    found = GpuMeter(RecordedNvml(first, second, third)).read()
+    assert found.process_bytes == {7: 130, 9: 5}
+
+
+def test_energy_is_the_sum_of_all_gpus_in_joules() -> None:
+    nvml = RecordedNvml(Gpu(millijoules=1500), Gpu(millijoules=500))
+    meter = GpuMeter(nvml)
+    assert meter.energy().joules == 2.0
+    nvml.gpus[1].millijoules = NVMLError("Not Supported")
+    counter = meter.energy()
+    assert (counter.joules, counter.reason) == (None, "n/a: NVML: Not Supported")
+    assert GpuMeter(None).energy().joules is None
+
+
+def test_the_temperature_is_a_detail() -> None:
+    (device,) = GpuMeter(RecordedNvml(Gpu())).read().devices
+    celsius = device.detail("temperature")
+    assert celsius is not None
+    assert (celsius.value, celsius.unit) == (41.0, "°C")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from slm_explorer.meters.collector import Collector
+from slm_explorer.meters.gpu import GpuMeter
 from slm_explorer.meters.readings import snapshot_row
 from slm_explorer.meters.sampler import Sampler
 from slm_explorer.types import ModelSpec, WorkerState
@@ -41,10 +42,17 @@ def test_a_snapshot_has_every_device_and_fills_in_the_workers() -> None:
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
     states = (worker(os.getpid(), "a"), worker(gone.pid, "b"), worker(None, "c"))
-    collector = Collector([Path("/nowhere")], RecordedNvml(Gpu()))
+    collector = Collector([Path("/nowhere")], GpuMeter(RecordedNvml(Gpu())))
     meters = Sampler(lambda: states, lambda: 5 * 10**9, collector=collector)
     snapshot = meters.latest()
-    assert [device.kind for device in snapshot.devices] == ["cpu", "memory", "swap", "disk", "gpu"]
+    assert [device.kind for device in snapshot.devices] == [
+        "cpu",
+        "memory",
+        "swap",
+        "disk",
+        "network",
+        "gpu",
+    ]
     assert snapshot.budget_bytes == 5 * 10**9
     here, vanished, unborn = snapshot.workers
     assert here.pss_bytes is not None
@@ -62,7 +70,11 @@ def test_a_snapshot_has_every_device_and_fills_in_the_workers() -> None:
 
 def test_what_is_unknown_always_says_why() -> None:
     for device in Collector([Path("/nowhere")]).collect(1.0, (), None).devices:
-        known = {"cpu": device.utilization}.get(device.kind, device.used_bytes)
+        known: object = {"cpu": device.utilization}.get(device.kind, device.used_bytes)
+        if device.kind == "network":
+            known = device.details or None
+        for detail in device.details:
+            assert (detail.value is None) == detail.source.startswith("n/a: "), detail
         assert (known is None) == (device.reason is not None), device
         assert device.reason is None or device.reason.startswith("n/a: ")
         assert device.energy_method.startswith("n/a: ")
@@ -212,3 +224,24 @@ def test_the_command_lines_row_is_plain_json() -> None:
     assert all(keys <= set(device) for device in devices)
     assert {"model", "pid", "pss_bytes", "uss_bytes", "cpu"} <= set(workers[0])
     assert workers[0]["model"] == "sprout-5m"
+
+
+def test_a_clock_that_is_set_back_does_not_stop_the_meters() -> None:
+    now = 1000.0
+    meters = Sampler(lambda: (), lambda: 1, interval_s=1.0, clock=lambda: now)
+    meters.latest()
+    now = 400.0
+    assert meters.latest().at == 400.0
+    assert [snapshot.at for snapshot in meters.history()] == [400.0]
+
+
+def test_the_apps_helpers_are_named_by_their_part() -> None:
+    code = "import sys; sys.stdin.readline()  # slm_explorer.hub.child"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as process:
+        snapshot = Collector().collect(1.0, (), None)
+        found = {helper.pid: helper for helper in snapshot.helpers}
+        assert found[process.pid].part == "download"
+        assert found[process.pid].uss_bytes
+        as_worker = Collector().collect(1.0, (worker(process.pid),), None)
+        assert process.pid not in {helper.pid for helper in as_worker.helpers}
+        process.kill()
