@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from secrets import token_urlsafe
 from typing import Any
@@ -171,15 +171,22 @@ class Lanes:
             return gr.skip()
         return self._show(found, *values)
 
-    def open_model(self, request: gr.Request, model: object, *values: Any) -> Updates:
-        """Put a model into the first free lane, or else into the last, in a use that it has."""
+    def open_models(self, request: gr.Request, wanted: Sequence[object], *values: Any) -> Updates:
+        """Put models into free lanes, or else into the last ones, in a use that all of them have.
+        Several have the lanes to themselves where nothing was asked yet.
+        """
         self.models.refresh()
-        choice = self.models.choices().get(model) if isinstance(model, str) else None
-        if choice is None or not choice.uses or self.busy(request):
+        known = self.models.choices()
+        found = [known.get(model) for model in wanted if isinstance(model, str)]
+        chosen = [choice for choice in found if choice is not None]
+        if not chosen or len(chosen) != len(wanted) or self.busy(request):
+            return gr.skip()
+        uses = [use for use in chosen[0].uses if all(use in choice.uses for choice in chosen)]
+        if not uses:
             return gr.skip()
         now = Chat.of(values[3:])
-        use = now.use if now.use in choice.uses else choice.uses[0]
-        return self._show(use, *values, model=choice.id)
+        use = now.use if now.use in uses else uses[0]
+        return self._show(use, *values, models=[choice.id for choice in chosen])
 
     def _show(
         self,
@@ -188,9 +195,11 @@ class Lanes:
         context: str,
         shelf: Shelf,
         *values: Any,
-        model: str | None = None,
+        models: Sequence[str] = (),
     ) -> tuple[Any, ...]:
-        """Everything that changes with the use, in the order of ChatTab.use_outputs."""
+        """Everything that changes with the use, in the order of ChatTab.use_outputs. `models` are
+        put into lanes.
+        """
         chat = Chat.of(values)
         self.models.refresh()
         choices = self.models.choices(use)
@@ -198,19 +207,21 @@ class Lanes:
         shelf = {**shelf, chat.use: left}
         space = shelf.get(use) or fresh_workspace(default_lanes(choices))
         ids = list(choices)
-        models = [m if m in choices else (ids[0] if ids else None) for m in space.models]
+        held = [m if m in choices else (ids[0] if ids else None) for m in space.models]
         active, said = space.active, space.conversation
-        if model is not None:
-            free = [slot for slot in range(SLOTS) if not active[slot]]
-            slot = free[0] if free else SLOTS - 1
-            said = said if free else chats.without_lane(said, slot)
-            models[slot] = model
+        if len(models) > 1 and not said.turns:
+            active = (False,) * SLOTS
+        free = [slot for slot in range(SLOTS) if not active[slot]]
+        taken = [slot for slot in reversed(range(SLOTS)) if active[slot]]
+        for slot, model in zip(sorted((*free, *taken)[: len(models)]), models, strict=True):
+            said = said if slot in free else chats.without_lane(said, slot)
+            held[slot] = model
             active = tuple(on or i == slot for i, on in enumerate(active))
-        now = replace(chat, use=use, conversation=said, active=active, models=tuple(models))
+        now = replace(chat, use=use, conversation=said, active=active, models=tuple(held))
         about, listed = USES[use], self.listed(use)
         return (
             *self.lanes(now),
-            *(gr.update(choices=list(listed), value=each) for each in models),
+            *(gr.update(choices=list(listed), value=each) for each in held),
             *(gr.update(visible=name in about.settings) for name in FIELDS),
             use,
             shelf,

@@ -72,13 +72,17 @@ class ChatTab:
         self._wire()
 
     def opens(self, trigger: Callable[..., Any], tabs: gr.Tabs) -> None:
-        """Let an event that sends a model's `id` put it into a lane, and show this tab."""
+        """Let an event that sends a model's `id`, or the `ids` of several, put them into lanes, and
+        show this tab.
+        """
 
-        def open_model(request: gr.Request, event: gr.EventData, *values: Any) -> Any:
-            shown = self._lanes.open_model(request, sent(event, "id"), *values)
+        def open_models(request: gr.Request, event: gr.EventData, *values: Any) -> Any:
+            several = sent(event, "ids")
+            wanted = several[:SLOTS] if isinstance(several, list) else [sent(event, "id")]
+            shown = self._lanes.open_models(request, wanted, *values)
             return (*shown, gr.update(selected="chat")) if isinstance(shown, tuple) else shown
 
-        trigger(open_model, self._use_inputs, [*self._use_outputs, tabs], **_QUICK)
+        trigger(open_models, self._use_inputs, [*self._use_outputs, tabs], **_QUICK)
 
     def refreshes(self, trigger: Callable[..., Any]) -> None:
         """Let an event look whether models came or went."""
