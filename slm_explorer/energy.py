@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+_LEFT_OUT = "answers whose energy is unknown are not in it"
 
 
 @dataclass(frozen=True)
@@ -29,16 +30,19 @@ def no_energy(reason: str) -> Energy:
     return Energy(None, None, "n/a", reason)
 
 
-def total_energy(parts: Iterable[Energy]) -> Energy:
-    """The sum; unknown as soon as one part is, because a part of a sum would pass for the sum."""
-    low = high = 0.0
-    methods: list[str] = []
-    for part in parts:
-        if part.joules_low is None or part.joules_high is None:
-            return no_energy(part.reason or "n/a: one of the parts is unknown")
-        low, high = low + part.joules_low, high + part.joules_high
-        if part.method not in methods:
-            methods.append(part.method)
-    if not methods:
-        return no_energy("n/a: nothing has been done yet")
-    return Energy(low, high, "; ".join(methods))
+def plus(total: Energy | None, part: Energy) -> Energy:
+    """The sum so far and one more part; an unknown part is left out, and the method says so."""
+    if total is None or not total.known:
+        return part
+    if part.joules_low is None or part.joules_high is None:
+        return (
+            total
+            if _LEFT_OUT in total.method
+            else replace(total, method=f"{total.method}; {_LEFT_OUT}")
+        )
+    assert total.joules_low is not None
+    assert total.joules_high is not None
+    method = total.method if part.method in total.method else part.method
+    if _LEFT_OUT in total.method and _LEFT_OUT not in method:
+        method = f"{method}; {_LEFT_OUT}"
+    return Energy(total.joules_low + part.joules_low, total.joules_high + part.joules_high, method)

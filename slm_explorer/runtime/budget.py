@@ -7,10 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from slm_explorer.errors import DoesNotFit
 
 _LEAST_RESERVE = 512 * 10**6
+
+# Shares of the true limit. Between them a student has time to react, and the last leaves the
+# kernel, which ends whatever it likes, nothing to do.
+WARN_AT = 0.85
+REFUSE_AT = 0.92
+END_AT = 0.97
+
+Level = Literal["ok", "warn", "refuse", "end"]
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,39 @@ class Claim:
         return max(self.predicted, self.measured or 0)
 
 
+@dataclass(frozen=True)
+class Alarm:
+    """How close the memory is to its limit, `fraction` 0..1, in one sentence with the next step;
+    "" while all is well.
+    """
+
+    level: Level
+    fraction: float
+    sentence: str = ""
+
+
+def fullness(memory: MemoryView) -> float:
+    """The share of the true limit that cannot be taken any more, 0..1."""
+    return min(1.0, max(0.0, 1 - memory.available / memory.limit)) if memory.limit > 0 else 1.0
+
+
+def alarm(memory: MemoryView) -> Alarm:
+    """Warn at WARN_AT of the true limit, load nothing more at REFUSE_AT, end a worker at END_AT."""
+    fraction = fullness(memory)
+    # Rounded down, so that it never says more than the threshold it stands below.
+    full = f"Memory is {int(fraction * 100)} % full, of {gigabytes(memory.limit)}"
+    if fraction >= END_AT:
+        sentence = f"{full}: a model is being unloaded so that the system ends nothing itself."
+        return Alarm("end", fraction, sentence)
+    if fraction >= REFUSE_AT:
+        sentence = f"{full}: nothing more is loaded until a model is unloaded or a program closed."
+        return Alarm("refuse", fraction, sentence)
+    if fraction >= WARN_AT:
+        sentence = f"{full}: unload a model, or close a program, before loading another."
+        return Alarm("warn", fraction, sentence)
+    return Alarm("ok", fraction)
+
+
 def reserve(limit: int) -> int:
     """What models leave to the app and the system: a tenth, and no less than 512 MB."""
     return max(_LEAST_RESERVE, limit // 10)
@@ -67,6 +109,7 @@ def make_room(
     """
     # Workers that still load will take what they have not taken yet.
     spoken_for = sum(c.bytes - (c.measured or 0) for c in claims if c.loading)
+    # The reserve is no less than what REFUSE_AT asks to be left.
     room = memory.available - reserve(memory.limit) - spoken_for
     free = total - sum(claim.bytes for claim in claims)
     places = max_workers - len(claims)

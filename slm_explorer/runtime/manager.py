@@ -14,9 +14,10 @@ from slm_explorer.runtime.budget import Claim, MemoryView, budget, make_room
 from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.lease import Lease
+from slm_explorer.runtime.observer import Observer, Unobserved
 from slm_explorer.runtime.reasons import shutting_down, stopped_early, too_much, unloaded
 from slm_explorer.runtime.reservation import Reservation
-from slm_explorer.runtime.watchdog import Watchdog, offender
+from slm_explorer.runtime.watchdog import Watchdog, next_round, offender
 from slm_explorer.runtime.wire import Loaded
 from slm_explorer.runtime.worker import Worker
 from slm_explorer.settings import Settings
@@ -46,7 +47,7 @@ class ModelManager:
 
     `footprint` estimates a spec's bytes without reading weights, and may raise SlmError.
     `memory` says what this machine or container has. `process_memory` gives a process's
-    private bytes (USS), None where unknown. `clock` is for tests.
+    private bytes (USS), None where unknown. `observer` is told what happens. `clock` is for tests.
 
     A worker that dies or hangs fails the request it ran; requests that waited for it are
     tried once more on a new worker, in their order, and fail if that dies too. A worker that
@@ -63,6 +64,7 @@ class ModelManager:
         process_memory: Callable[[int], int | None],
         settings: Settings,
         on_load: OnLoad | None = None,
+        observer: Observer | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._launcher = launcher
@@ -71,6 +73,7 @@ class ModelManager:
         self._process_memory = process_memory
         self._settings = settings
         self._on_load = on_load
+        self._observer: Observer = observer or Unobserved()
         self._clock = clock
         self._lock = threading.Lock()
         # In the order of their start. Requests enter a worker under this lock only, so an idle
@@ -163,8 +166,10 @@ class ModelManager:
             worker.join(max(0.0, deadline - time.monotonic()))
         self._watchdog.stop()
 
-    def check(self) -> None:
-        """One round of the watchdog: hung, idle and too large workers go. Called every second."""
+    def check(self) -> float:
+        """One round of the watchdog: hung, idle and too large workers go. Returns the seconds
+        until the next: fewer the closer the memory is to its limit.
+        """
         with self._lock:
             self._leases = [lease for lease in self._leases if lease.open]
             workers = list(self._workers.values())
@@ -184,14 +189,18 @@ class ModelManager:
                 elif claim.idle_s is not None and claim.idle_s > self._settings.idle_timeout_s:
                     self._dismiss(worker, Evicted("It was idle."))
             claims = self._all_claims()
-            key = offender(claims, total, memory)
+            # The memory of one that is ending comes back first, or all would go one by one.
+            key = None if self._leaving else offender(claims, total, memory)
             used = sum(claim.measured or 0 for claim in claims)
             culprit = None if key is None else self._by_key(key)
             if culprit is not None:
-                self._dismiss(culprit, too_much(culprit.spec.model, used, total, memory))
+                reason = too_much(culprit.spec.model, used, total, memory)
+                self._dismiss(culprit, reason)
+                self._observer.note("alarm", str(reason))
             over = self._reservations.get(key or "")
         if over is not None:
             over.stop(used, total, memory)
+        return next_round(memory, loading=any(claim.loading for claim in claims))
 
     # Requests.
 
@@ -251,6 +260,7 @@ class ModelManager:
             self._clock,
             self._note_loaded,
             self._note_ended,
+            self._observer,
         )
         self._workers[spec] = worker
         worker.submit(job)
@@ -305,8 +315,10 @@ class ModelManager:
         del self._workers[worker.spec]
         self._leaving.append(worker)
         worker.end(reason)
+        self._observer.note("evict", f"{worker.spec.model} is unloaded. {reason}")
 
     def _note_loaded(self, worker: Worker, loaded: Loaded) -> None:
+        self._observer.note("load", f"{worker.spec.model} loaded in {loaded.info.load_s:.2f} s")
         if self._on_load is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""A thread that looks after the workers every second, and whose turn it is to go."""
+"""A thread that looks after the workers, and whose turn it is to go."""
 
 from __future__ import annotations
 
@@ -8,24 +8,35 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from slm_explorer.runtime.budget import Claim, MemoryView, reserve
+from slm_explorer.runtime.budget import END_AT, WARN_AT, Claim, MemoryView, fullness
 
 T = TypeVar("T")
 
 
+# A round costs a millisecond; memory is taken at a gigabyte a second.
+CALM_S = 1.0
+LOADING_S = 0.25
+ALERT_S = 0.05
+
+
+def next_round(memory: MemoryView, *, loading: bool) -> float:
+    """Seconds until the watchdog looks again: soon where memory may run out meanwhile."""
+    if fullness(memory) >= WARN_AT:
+        return ALERT_S
+    return LOADING_S if loading else CALM_S
+
+
 class Watchdog(Generic[T]):
-    """Calls `check` every `every_s` seconds, and `heard` at once for everything reported.
+    """Calls `check`, which says after how many seconds it wants to be called again, and `heard`
+    at once for everything reported.
 
     `report` takes no lock, so that it may be called from wherever the garbage collector
     happens to run.
     """
 
-    def __init__(
-        self, check: Callable[[], None], heard: Callable[[T], None], every_s: float = 1.0
-    ) -> None:
+    def __init__(self, check: Callable[[], float], heard: Callable[[T], None]) -> None:
         self._check = check
         self._heard = heard
-        self._every_s = every_s
         self._reports: queue.SimpleQueue[T | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -45,13 +56,12 @@ class Watchdog(Generic[T]):
             self._thread.join()
 
     def _watch(self) -> None:
-        due = time.monotonic() + self._every_s
+        due = time.monotonic() + LOADING_S
         while True:
             try:
                 item = self._reports.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
-                self._check()
-                due = time.monotonic() + self._every_s
+                due = time.monotonic() + self._check()
                 continue
             if item is None:
                 return
@@ -62,12 +72,12 @@ def offender(claims: Sequence[Claim], total: int, memory: MemoryView) -> str | N
     """Key of the worker to end before the kernel chooses one, None where all is well.
 
     `claims` come in the order of their start. All is well while the workers together keep
-    within `total` bytes, and a quarter of the reserve is still available. Otherwise it is the
+    within `total` bytes, and less than END_AT of the true limit is taken. Otherwise it is the
     newest of those that take more than was predicted for them; where nobody does, whoever has
     been idle longest, and at last the newest.
     """
     used = sum(claim.measured or 0 for claim in claims)
-    short = memory.available < reserve(memory.limit) // 4
+    short = fullness(memory) >= END_AT
     if not claims or (used <= total and not short):
         return None
     for claim in reversed(claims):

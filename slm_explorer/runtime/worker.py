@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from slm_explorer.energy import Energy, plus
 from slm_explorer.errors import Evicted, SlmError
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.fair_queue import FairQueue
 from slm_explorer.runtime.job import Aftermath, Job, failed
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.link import Link
+from slm_explorer.runtime.observer import Observer
 from slm_explorer.runtime.reasons import crashed, hung, stopped_early
 from slm_explorer.runtime.wire import (
     Cancel,
@@ -51,6 +53,7 @@ class Worker:
         clock: Callable[[], float],
         loaded: Callable[[Worker, Loaded], None],
         ended: Callable[[Worker, Aftermath], None],
+        observer: Observer,
     ) -> None:
         self.key = key
         self.spec = spec
@@ -58,6 +61,7 @@ class Worker:
         self._clock = clock
         self._loaded = loaded
         self._ended = ended
+        self._observer = observer
         self._lock = threading.Lock()
         self._line: FairQueue[Job] = FairQueue()
         self._phase: WorkerPhase = "loading"
@@ -72,6 +76,9 @@ class Worker:
         self._idle_since = clock()
         self._measured: int | None = None
         self._peak: int | None = None
+        self._began: object = None
+        self._tokens = 0
+        self._energy: Energy | None = None
         self._reason: SlmError | None = None
         self._failure: Failed | None = None
         self._link = Link(key, spec, launcher, self._hear, self._bury)
@@ -189,6 +196,8 @@ class Worker:
                 waiting=len(self._line),
                 idle_s=self._clock() - self._idle_since if self._phase == "idle" else 0.0,
                 peak_memory_bytes=self._peak,
+                tokens=self._tokens,
+                energy=self._energy,
             )
 
     # The line. All of this is called with the lock held.
@@ -202,6 +211,7 @@ class Worker:
             self._ticket += 1
             self._stop_asked_at = None
             self._started_at = self._last_sign = self._clock()
+            self._began = self._observer.begin(self._link.pid)
             self._link.send(Run(self._ticket, job.request))
         if self._running is None:
             self._idle_since = self._clock()
@@ -270,7 +280,7 @@ class Worker:
             if self._link.pid is not None:
                 self._peak = max(self._peak or 0, event.stats.peak_memory_bytes or 0) or None
             if isinstance(event.stats, GenerationStats | TaskStats):
-                event = Done(self._with_waits(event.stats, job))
+                event = Done(self._with_waits(self._with_energy(event.stats), job))
         if not job.abandoned:
             job.mailbox.put(event)
         if isinstance(event, Done | Failed):
@@ -278,6 +288,16 @@ class Worker:
             self._stop_asked_at = None
             if self._phase == "busy":
                 self._next()
+
+    def _with_energy(self, stats: GenerationStats | TaskStats) -> GenerationStats | TaskStats:
+        written = stats.output_tokens if isinstance(stats, GenerationStats) else 0
+        read = "" if isinstance(stats, GenerationStats) else f"{stats.tokens} tokens read"
+        self._observer.note("answer", f"{self.spec.model}: {read or f'{written} tokens'}")
+        self._tokens += written
+        energy = self._observer.end(self._began, self.spec.device)
+        if energy is not None:
+            self._energy = plus(self._energy, energy)
+        return replace(stats, energy=energy)
 
     def _with_waits(
         self, stats: GenerationStats | TaskStats, job: Job
@@ -291,6 +311,8 @@ class Worker:
         with self._lock:
             self._phase = "dead"
             error = self._reason or crashed(self.spec.model, code, failure)
+            if self._reason is None:
+                self._observer.note("alarm", str(error))
             rest = Aftermath()
             if self._running is not None:
                 rest.failures.append((self._running, failed(error)))

@@ -3,8 +3,16 @@ from __future__ import annotations
 import pytest
 
 from slm_explorer.errors import DoesNotFit
-from slm_explorer.runtime.budget import Claim, MemoryView, budget, make_room, reserve
-from slm_explorer.runtime.watchdog import offender
+from slm_explorer.runtime.budget import (
+    REFUSE_AT,
+    Claim,
+    MemoryView,
+    alarm,
+    budget,
+    make_room,
+    reserve,
+)
+from slm_explorer.runtime.watchdog import next_round, offender
 
 GB = 10**9
 
@@ -111,5 +119,36 @@ def test_where_all_kept_their_word_the_longest_idle_goes_then_the_newest() -> No
 
 def test_the_machine_running_short_counts_as_well_as_the_budget() -> None:
     workers = [claim("a", 2, 1), claim("b", 2, 1)]
-    assert offender(workers, 4 * GB, view(available=1.7)) is None
-    assert offender(workers, 4 * GB, view(available=1.5)) == "b"
+    assert offender(workers, 4 * GB, view(available=2.0)) is None
+    assert offender(workers, 4 * GB, view(available=1.9)) == "b"
+
+
+@pytest.mark.parametrize(
+    ("available", "level"),
+    [(64, "ok"), (9.7, "ok"), (9.5, "warn"), (5.2, "warn"), (5.0, "refuse"), (1.9, "end")],
+)
+def test_alarms_come_in_steps_of_the_true_limit(available: float, level: str) -> None:
+    found = alarm(view(available=available))
+    assert found.level == level
+    assert bool(found.sentence) == (level != "ok")
+
+
+def test_an_alarm_never_says_more_than_is_so() -> None:
+    assert "Memory is 91 % full, of 64.0 GB" in alarm(view(available=5.13)).sentence
+    assert alarm(view(available=0)).fraction == 1.0
+    assert alarm(view(available=70)).fraction == 0.0
+    assert alarm(view(available=0, limit=0)).level == "end"
+
+
+@pytest.mark.parametrize("limit", [0.6, 3, 16, 64, 1000])
+def test_nothing_is_loaded_at_or_above_the_refusing_share(limit: float) -> None:
+    left = limit * (1 - REFUSE_AT)
+    with pytest.raises(DoesNotFit, match="of this machine's memory is free to use"):
+        room(1e-6, memory=view(available=left, limit=limit))
+
+
+def test_the_watchdog_looks_more_often_when_memory_may_run_out() -> None:
+    calm = next_round(view(available=60), loading=False)
+    loading = next_round(view(available=60), loading=True)
+    alert = next_round(view(available=5), loading=False)
+    assert calm > loading > alert
