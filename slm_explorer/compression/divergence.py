@@ -13,8 +13,9 @@ from torch import Tensor
 
 from slm_explorer.compression.recipes import Divergence
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
-from slm_explorer.engines.decoder import Decoder, TransformersDecoder
+from slm_explorer.engines.decoder import Decoder
 from slm_explorer.engines.lean import lean_decoder
+from slm_explorer.engines.lighter import light_decoder
 from slm_explorer.engines.scoring import score_text
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.types import Done, ModelSpec, ScoreRequest, ScoreStats
@@ -87,7 +88,7 @@ class _Remembering:
 def _loaded(folder: Path, threads: int) -> tuple[LoadedModel, _Remembering]:
     spec = ModelSpec(model=folder.name, path=str(folder), threads=threads)
     loaded = load_model(spec, lambda _fraction, _stage: None)
-    return loaded, _Remembering(lean_decoder(loaded.model) or TransformersDecoder(loaded.model))
+    return loaded, _Remembering(lean_decoder(loaded.model) or light_decoder(loaded.model))
 
 
 @torch.inference_mode()

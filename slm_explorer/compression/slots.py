@@ -20,10 +20,10 @@ SlotRole = Literal["linear", "embedding", "other"]
 # Subclasses of nn.Linear and nn.Embedding that compute what their base does, in other words.
 _PLAIN_LINEARS = frozenset(("FalconLinear",))
 _SCALED_EMBEDDINGS = ("ScaledWordEmbedding",)
-# Modules that read the weights of their layers instead of calling them.
-_READ_WEIGHTS = frozenset(
+READ_WEIGHTS = frozenset(
     ("MobileBertLMPredictionHead", "LSHSelfAttention", "MambaMixer", "Mamba2Mixer")
 )
+"""Modules that read the weights of their layers instead of calling them."""
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _slot(
         for holder, attribute in holders.get(id(module), ())
     ]
     kinds = {_kind(module, attribute, tables) for module, attribute in owners}
-    readers = {type(holder).__name__ for holder, _, _ in places} & _READ_WEIGHTS
+    readers = {type(holder).__name__ for holder, _, _ in places} & READ_WEIGHTS
     reason = None
     if readers:
         reason = f"{min(readers)} reads these weights itself"

@@ -12,22 +12,19 @@ model runs through transformers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 
-from slm_explorer.compression.packed import PackedLinear, fused
 from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.memory import return_freed_memory
-
-Projection = Callable[[Tensor], Tensor]
+from slm_explorer.engines.projections import WIDE, Projection, one_projection, side_by_side
 
 _FAMILIES = {
     "LlamaForCausalLM",
@@ -40,8 +37,6 @@ _FAMILIES = {
 # Position encodings whose table does not depend on how long the text is.
 _FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 _POSITIONS = 512
-# From this hidden size on, projections are fused and packed.
-_WIDE = 512
 
 
 def lean_decoder(model: Any) -> LeanDecoder | None:
@@ -94,8 +89,8 @@ class LeanDecoder:
         self._embedding = model.model.embed_tokens
         # A head tied to the embedding is never packed: the embedding is read by rows.
         tied = model.lm_head.weight is self._embedding.weight
-        wide = config.hidden_size >= _WIDE
-        self._head = _projection(model.lm_head, wide=wide and not tied)
+        wide = config.hidden_size >= WIDE
+        self._head = one_projection(model.lm_head, wide=wide and not tied)
         self._final_gain = model.model.norm.weight
         self._width = (config.hidden_size,)
         self._head_dim = attention.head_dim
@@ -215,88 +210,13 @@ class LeanDecoder:
 def _layer(layer: Any, *, wide: bool) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     return _Layer(
-        qkv=_fused((attention.q_proj, attention.k_proj, attention.v_proj), wide=wide),
-        output=_projection(attention.o_proj, wide=wide),
-        gate_up=_fused((mlp.gate_proj, mlp.up_proj), wide=wide),
-        down=_projection(mlp.down_proj, wide=wide),
+        qkv=side_by_side((attention.q_proj, attention.k_proj, attention.v_proj), wide=wide),
+        output=one_projection(attention.o_proj, wide=wide),
+        gate_up=side_by_side((mlp.gate_proj, mlp.up_proj), wide=wide),
+        down=one_projection(mlp.down_proj, wide=wide),
         attention_gain=layer.input_layernorm.weight,
         mlp_gain=layer.post_attention_layernorm.weight,
         query_gain=attention.q_norm.weight if hasattr(attention, "q_norm") else None,
         key_gain=attention.k_norm.weight if hasattr(attention, "k_norm") else None,
         rotates=bool(getattr(attention, "use_rope", True)),
     )
-
-
-def _projection(module: nn.Module, *, wide: bool) -> Projection:
-    """A linear layer without the cost of a module call; any other module as it is."""
-    if isinstance(module, PackedLinear):
-        return module.matrix.product if module.bias is None else module.forward
-    if type(module) is not nn.Linear:
-        return module
-    if wide and packs(module.weight):
-        return _packed([module])
-    return partial(F.linear, weight=module.weight, bias=module.bias)
-
-
-def _fused(modules: Sequence[nn.Module], *, wide: bool) -> Projection:
-    """One projection that gives the modules' outputs side by side."""
-    packed = [module for module in modules if isinstance(module, PackedLinear)]
-    joined = fused(packed) if len(packed) == len(modules) else None
-    if joined is not None:
-        return _projection(joined, wide=wide)
-    linears = [module for module in modules if type(module) is nn.Linear]
-    alike = len(linears) == len(modules) and len({each.bias is None for each in linears}) == 1
-    if not wide or not alike:
-        parts = tuple(_projection(module, wide=wide) for module in modules)
-        return partial(_side_by_side, parts)
-    if packs(linears[0].weight):
-        return _packed(linears)
-    weight = _join_parameters(linears, "weight")
-    bias = None if linears[0].bias is None else _join_parameters(linears, "bias")
-    return partial(F.linear, weight=weight, bias=bias)
-
-
-def _side_by_side(projections: Sequence[Projection], inputs: Tensor) -> Tensor:
-    return torch.cat([project(inputs) for project in projections], dim=-1)
-
-
-def packs(weight: Tensor) -> bool:
-    """Whether oneDNN has a layout of its own for this weight on this processor."""
-    return (
-        weight.dtype is torch.bfloat16
-        and weight.device.type == "cpu"
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
-
-
-def _packed(linears: Sequence[nn.Linear]) -> Projection:
-    """The layers side by side in oneDNN's blocked layout. A plain bf16 matmul reorders the
-    weight for every token; this one does not.
-    """
-    joined = torch.cat([linear.weight.detach() for linear in linears])
-    weight = torch.ops.mkldnn._reorder_linear_weight(joined, 1)
-    biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
-    bias = torch.cat(biases) if biases else None
-    for linear in linears:
-        linear.weight = nn.Parameter(joined.new_empty(0), requires_grad=False)
-    return partial(
-        torch.ops.mkldnn._linear_pointwise.default,
-        W=weight,
-        B=bias,
-        attr="none",
-        scalars=[],
-        algorithm="",
-    )
-
-
-def _join_parameters(linears: Sequence[nn.Linear], name: str) -> Tensor:
-    """Put the parameters into one tensor, and make them views of it: no second copy stays."""
-    joined = torch.cat([getattr(linear, name).detach() for linear in linears])
-    start = 0
-    for linear in linears:
-        size = getattr(linear, name).shape[0]
-        view = nn.Parameter(joined[start : start + size], requires_grad=False)
-        setattr(linear, name, view)
-        start += size
-    return joined

@@ -16,11 +16,12 @@ from slm_explorer.engines.answer import Answer
 from slm_explorer.engines.base import ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
-from slm_explorer.engines.decoder import Decoder, WholeTextDecoder, any_decoder
+from slm_explorer.engines.decoder import Decoder, WholeTextDecoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
 from slm_explorer.engines.lean import lean_decoder
+from slm_explorer.engines.lighter import light_decoder
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
@@ -65,7 +66,7 @@ class TorchEngine:
         loaded = load_model(spec, progress)
         decoder: Decoder | None = None
         if "chat" in loaded.info.tasks:
-            decoder = lean_decoder(loaded.model) or any_decoder(loaded.model)
+            decoder = lean_decoder(loaded.model) or light_decoder(loaded.model)
         caches = ConversationCaches(loaded.config)
         if isinstance(decoder, WholeTextDecoder):
             caches = ConversationCaches(loaded.config, limit=0)

@@ -11,7 +11,8 @@ from transformers import AutoModelForCausalLM
 
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
 from slm_explorer.engines.kv_cache import new_cache
-from slm_explorer.engines.lean import LeanDecoder, lean_decoder, packs
+from slm_explorer.engines.lean import LeanDecoder, lean_decoder
+from slm_explorer.engines.projections import packs
 from tests.engines.models import save_model
 
 LEAN = [

@@ -1,0 +1,205 @@
+"""Less work for each token in any transformers decoder, with the same results.
+
+transformers' own forward pass stays; what it calls most becomes cheaper: linear layers become
+projections (see projections.py), those that read the same input become one product, norms become
+torch's own, and the attention of a single query asks for two rows at least, for which torch's
+CPU kernel is faster than for one. Models of Llama's shape do without even the forward pass, see
+lean.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from slm_explorer.compression.packed import PackedLinear, ShapeOnly
+from slm_explorer.compression.slots import READ_WEIGHTS
+from slm_explorer.engines.decoder import Decoder, any_decoder
+from slm_explorer.engines.memory import return_freed_memory
+from slm_explorer.engines.projections import WIDE, Projection, one_projection, side_by_side
+
+# Layers that read the same input, by the names that transformers gives them.
+_SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_ATTENTION = "two_rows"
+# Their forward pass asks by name whether the attention is transformers' own.
+_ASKS_BY_NAME = ("gemma4", "falcon")
+
+Norm = Callable[[Tensor], Tensor]
+
+
+def light_decoder(model: Any) -> Decoder:
+    """What runs this causal language model through its own forward pass, made lighter in place:
+    the weights of its linear layers belong to the projections afterwards.
+    """
+    _lighten(model)
+    return any_decoder(model)
+
+
+def _lighten(model: Any) -> None:
+    wide = model.config.get_text_config().hidden_size >= WIDE
+    tied = _tied(model)
+    for module in list(model.modules()):
+        if type(module).__name__ in READ_WEIGHTS:
+            continue
+        for names in _SIBLINGS:
+            found = [getattr(module, name, None) for name in names]
+            if all(_is_linear(each) for each in found) and _share_an_input(found):
+                _replace(module, names, found, wide=wide)
+        for name, child in list(module.named_children()):
+            if _is_linear(child) and id(child.weight) not in tied and wide:
+                _replace(module, (name,), [child], wide=wide)
+            norm = _plain_norm(child)
+            if norm is not None:
+                setattr(module, name, norm)
+        return_freed_memory()
+    _use_two_rows(model)
+
+
+def _is_linear(module: object) -> bool:
+    return isinstance(module, PackedLinear) or type(module) is nn.Linear
+
+
+def _share_an_input(layers: Sequence[Any]) -> bool:
+    return len({layer.in_features for layer in layers}) == 1
+
+
+def _tied(model: Any) -> set[int]:
+    """The tensors that an embedding reads by rows, so that no projection may take them over."""
+    return {
+        id(module.weight)
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and isinstance(module.weight, Tensor)
+    }
+
+
+def _replace(holder: nn.Module, names: Sequence[str], layers: Sequence[Any], *, wide: bool) -> None:
+    widths = [layer.out_features for layer in layers]
+    dtype = layers[0].weight.dtype
+    features = layers[0].in_features
+    if len(layers) == 1:
+        shared = _Shared(one_projection(layers[0], wide=wide), widths, features)
+    else:
+        shared = _Shared(side_by_side(layers, wide=wide), widths, features)
+    for at, name in enumerate(names):
+        setattr(holder, name, _Part(shared, at, dtype))
+
+
+class _Shared:
+    """One product for several layers that are called with the same tensor one after another."""
+
+    def __init__(self, projection: Projection, widths: Sequence[int], features: int) -> None:
+        self._projection = projection
+        self.widths = list(widths)
+        self.features = features
+        self._inputs: Tensor | None = None
+        self._outputs: Sequence[Tensor] = ()
+
+    def output(self, inputs: Tensor, at: int) -> Tensor:
+        if self._inputs is not inputs:
+            rows = inputs.reshape(-1, self.features)
+            joined = self._projection(rows).view(*inputs.shape[:-1], sum(self.widths))
+            if len(self.widths) == 1:
+                return joined
+            # The tensor itself is kept, not its id, which another could be given meanwhile.
+            self._inputs, self._outputs = inputs, joined.split(self.widths, dim=-1)
+        found = self._outputs[at]
+        if at == len(self.widths) - 1:
+            self._inputs, self._outputs = None, ()
+        return found
+
+
+class _Part(nn.Module):
+    """Stands where a linear layer stood. `weight` tells its shape and dtype only."""
+
+    def __init__(self, shared: _Shared, at: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self._shared, self._at, self._dtype = shared, at, dtype
+        self.in_features, self.out_features = shared.features, shared.widths[at]
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        return self._shared.output(inputs, self._at)
+
+    @property
+    def weight(self) -> Tensor:
+        return ShapeOnly(self.out_features, self.in_features, self._dtype)
+
+
+class _FusedNorm(nn.Module):
+    """A root-mean-square norm in one operator; the gain apart, in the model's dtype."""
+
+    def __init__(self, gain: Tensor, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(gain, requires_grad=False)
+        self._width, self._eps = tuple(gain.shape), eps
+
+    def __call__(self, states: Tensor) -> Tensor:
+        return F.rms_norm(states, self._width, None, self._eps) * self.weight
+
+
+def _plain_norm(module: nn.Module) -> _FusedNorm | None:
+    """The same norm in fewer operators, where it gives the same bits on a probe."""
+    eps = getattr(module, "variance_epsilon", None)
+    gain = getattr(module, "weight", None)
+    if not type(module).__name__.endswith("RMSNorm") or not isinstance(eps, float):
+        return None
+    if not isinstance(gain, Tensor) or gain.dim() != 1:
+        return None
+    fused = _FusedNorm(gain.detach(), eps)
+    probe = torch.linspace(-3, 3, 4 * gain.shape[0]).view(4, -1).to(gain.dtype)
+    with torch.inference_mode():
+        return fused if torch.equal(fused(probe), module(probe)) else None
+
+
+def _use_two_rows(model: Any) -> None:
+    config = model.config
+    dispatches = hasattr(sys.modules[type(model).__module__], "ALL_ATTENTION_FUNCTIONS")
+    if not dispatches or config._attn_implementation != "sdpa":
+        return
+    if config.model_type.startswith(_ASKS_BY_NAME):
+        return
+    AttentionInterface.register(_ATTENTION, attend)
+    AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
+    model.set_attn_implementation(_ATTENTION)
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **rest: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention through torch; a single bf16 query as two rows, see above.
+
+    `query` [batch, heads, tokens, head width]; returns [batch, tokens, heads, value width].
+    """
+    heads, kv_heads = query.shape[1], key.shape[1]
+    plain = (
+        query.shape[2] == 1
+        and query.dtype is torch.bfloat16
+        and attention_mask is None
+        and key.shape[-1] == value.shape[-1]
+        and not any(rest.get(name) is not None for name in ("softcap", "position_bias", "cache"))
+    )
+    if not plain:
+        return sdpa_attention_forward(  # type: ignore[no-any-return]
+            module, query, key, value, attention_mask, scaling=scaling, **rest
+        )
+    if heads == kv_heads:
+        rows = query.expand(-1, -1, 2, -1)
+        mixed = F.scaled_dot_product_attention(rows, key, value, scale=scaling)[:, :, :1]
+    else:
+        # All queries of a KV head are rows of one small attention: nothing is repeated.
+        rows = query.view(query.shape[0], kv_heads, heads // kv_heads, query.shape[-1])
+        mixed = F.scaled_dot_product_attention(rows, key, value, scale=scaling)
+    return mixed.reshape(query.shape[0], 1, heads, query.shape[-1]), None
