@@ -47,7 +47,8 @@ class Settings:
 
     `memory_budget` is bytes for all workers together; `idle_timeout_s` unloads a worker that
     nobody has used; `hang_timeout_s` ends a worker that has shown no sign of life during a
-    request; `max_workers` bounds the processes whatever their size.
+    request; `max_workers` bounds the processes whatever their size. `public_lab` lets visitors
+    of a page that is served to other machines make models smaller on this one.
     """
 
     home: Path
@@ -59,6 +60,7 @@ class Settings:
     idle_timeout_s: float = 900.0
     hang_timeout_s: float = 120.0
     max_workers: int = 16
+    public_lab: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -76,4 +78,5 @@ class Settings:
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
             offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
+            public_lab=values.get("SLM_EXPLORER_PUBLIC_LAB", "") not in ("", "0"),
         )
