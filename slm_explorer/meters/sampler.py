@@ -76,9 +76,7 @@ class Sampler:
         with self._changed:
             running = self._thread is not None and self._thread.is_alive()
             newest = self._history[-1] if self._history else None
-        if newest is not None and (
-            running or 0 <= self._clock() - newest.at < self._interval_s
-        ):
+        if newest is not None and (running or 0 <= self._clock() - newest.at < self._interval_s):
             return newest
         return self._take()
 

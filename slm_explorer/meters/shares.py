@@ -1,0 +1,66 @@
+"""Who has the memory: the app, its helpers, each worker, and the rest, adding up to what is used.
+
+Each process counts with its PSS, so a page that several share is counted once; where the system
+tells no PSS, with its USS. The rest is the difference to what the container or machine says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from slm_explorer.meters.readings import Snapshot
+
+ShareKind = Literal["app", "helper", "worker", "others"]
+
+
+@dataclass(frozen=True)
+class Share:
+    """Bytes of one part. `key` stays the same from snapshot to snapshot."""
+
+    kind: ShareKind
+    key: str
+    name: str
+    bytes: int
+
+
+def shares(snapshot: Snapshot) -> tuple[Share, ...]:
+    """From the app upwards. Parts whose bytes are unknown are left out, and then the rest is too:
+    it would hold them. It is also left out where the parts exceed what is used (their files are
+    charged to another container).
+    """
+    found: list[Share] = []
+    complete = True
+
+    def add(kind: ShareKind, key: str, name: str, pss: int | None, uss: int | None) -> None:
+        nonlocal complete
+        size = uss if pss is None else pss
+        if size is None:
+            complete = False
+        else:
+            found.append(Share(kind, key, name, size))
+
+    add("app", "app", "this web app", snapshot.app_pss_bytes, snapshot.app_uss_bytes)
+    for helper in snapshot.helpers:
+        add("helper", f"helper {helper.pid}", helper.part, helper.pss_bytes, helper.uss_bytes)
+    for worker in snapshot.workers:
+        if worker.pid is not None and worker.phase != "dead":
+            name = worker.spec.model
+            if worker.spec.recipe != "native":
+                name += f" · {worker.spec.recipe}"
+            add("worker", worker.key, name, worker.pss_bytes, worker.uss_bytes)
+    memory = snapshot.device("memory")
+    rest = remainder(snapshot, found) if complete else None
+    if memory is not None and rest is not None and rest >= 0:
+        machine = memory.source == "machine"
+        name = "other programs and the system" if machine else "kernel, files and other programs"
+        found.append(Share("others", "others", name, rest))
+    return tuple(found)
+
+
+def remainder(snapshot: Snapshot, parts: list[Share]) -> int | None:
+    """What is used and is none of these parts; below 0 where they exceed it. None: unknown."""
+    memory = snapshot.device("memory")
+    if memory is None or memory.used_bytes is None:
+        return None
+    return memory.used_bytes - sum(part.bytes for part in parts)
