@@ -1,0 +1,106 @@
+"""The models: what each one learns, from which other one it starts, how long and how fast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from transformers import BertForMaskedLM, BertForSequenceClassification, PreTrainedTokenizerFast
+
+from .models import LAYERS, STUDENT_LAYERS, classifier, masked_lm
+from .objectives import (
+    Learner,
+    distilled_language,
+    masked_language,
+    sentiment,
+    similarity,
+    text_in_text_out,
+    trained,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One model and its training plan.
+
+    layers: of each stack. start: the model whose body it starts from. teacher: the model whose
+    predictions it learns from. matrix_lr, other_lr: for Muon and for AdamW.
+    """
+
+    name: str
+    layers: int
+    steps: int
+    start: str | None = None
+    teacher: str | None = None
+    matrix_lr: float = 0.02
+    other_lr: float = 0.004
+    seed: int = 7
+
+
+ENCODER, SENTIMENT, SIMILARITY = (
+    "sprout-encoder",
+    "sprout-encoder-sentiment",
+    "sprout-encoder-similarity",
+)
+DISTILLED, DISTILLED_SENTIMENT = "sprout-encoder-distilled", "sprout-encoder-distilled-sentiment"
+TEXT_TO_TEXT = "sprout-t5"
+
+FAMILY = {
+    member.name: member
+    for member in (
+        Member(ENCODER, LAYERS, steps=1400),
+        Member(SENTIMENT, LAYERS, steps=500, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(SIMILARITY, LAYERS, steps=900, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(
+            DISTILLED,
+            STUDENT_LAYERS,
+            steps=800,
+            start=ENCODER,
+            teacher=ENCODER,
+            matrix_lr=0.01,
+            other_lr=0.002,
+        ),
+        Member(
+            DISTILLED_SENTIMENT,
+            STUDENT_LAYERS,
+            steps=500,
+            start=DISTILLED,
+            teacher=SENTIMENT,
+            matrix_lr=0.004,
+            other_lr=0.001,
+        ),
+        Member(TEXT_TO_TEXT, 4, steps=1700),
+    )
+}
+
+
+def tokenizer_folder(member: Member, work: Path) -> Path:
+    """Where the member's tokenizer lies in the work folder."""
+    return work / ("kinds-t5-tokenizer" if member.name == TEXT_TO_TEXT else "kinds-tokenizer")
+
+
+def checkpoint(name: str, work: Path) -> Path:
+    """Where the training of a member keeps what it learned."""
+    return work / f"kinds-{name}" / "checkpoint.pt"
+
+
+def learner(member: Member, work: Path) -> Learner:
+    """Build the member as it is before its first step."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(tokenizer_folder(member, work))
+    if member.name == ENCODER:
+        return masked_language(tokenizer)
+    if member.name == TEXT_TO_TEXT:
+        return text_in_text_out(tokenizer)
+    assert member.start is not None
+    model = trained(masked_lm(FAMILY[member.start].layers), checkpoint(member.start, work))
+    start = cast(BertForMaskedLM, model)
+    if member.name == DISTILLED:
+        return distilled_language(tokenizer, start, member.layers)
+    if member.name == SIMILARITY:
+        return similarity(tokenizer, start)
+    teacher: BertForSequenceClassification | None = None
+    if member.teacher is not None:
+        taught = trained(classifier(), checkpoint(member.teacher, work))
+        teacher = cast(BertForSequenceClassification, taught)
+    return sentiment(tokenizer, start, member.layers, teacher)

@@ -1,0 +1,48 @@
+"""The text that the encoder reads: the Sprouts' world and the sentences of its later tasks."""
+
+from __future__ import annotations
+
+import random
+
+from sprouts.conversation import free_story
+from sprouts.exercise import Exercise
+from sprouts.knowledge import facts
+from sprouts.number_skills import compare
+from sprouts.split import Split
+from sprouts.stories import Story
+from sprouts.word_skills import opposites
+
+from .paraphrase import scene, tellings
+from .sentiment import judgement
+
+
+def question_and_answer(exercise: Exercise) -> str:
+    """A question with its answer behind it."""
+    return f"{exercise.user} {exercise.answer}"
+
+
+def story_with_question(rng: random.Random, story: Story) -> str:
+    """A story, and a question about it with its answer behind it."""
+    return f"{story.text} {' '.join(rng.choice(story.questions))}"
+
+
+def short_text(rng: random.Random) -> str:
+    """One or a few sentences of the training split."""
+    draw = rng.random()
+    if draw < 0.3:
+        return judgement(rng, Split.TRAIN).text
+    if draw < 0.5:
+        return " ".join(tellings(rng, scene(rng, Split.TRAIN), rng.choice((1, 1, 2))))
+    skill = facts if draw < 0.75 else opposites if draw < 0.9 else compare
+    return question_and_answer(skill(rng, Split.TRAIN))
+
+
+def long_text(rng: random.Random) -> str:
+    """A story of the training split, most with a question behind it, now and then two."""
+    draw = rng.random()
+    first = free_story(rng, Split.TRAIN)
+    if draw < 0.2:
+        return first.text
+    if draw < 0.8:
+        return story_with_question(rng, first)
+    return f"{story_with_question(rng, first)} {free_story(rng, Split.TRAIN).text}"
