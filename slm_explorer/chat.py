@@ -114,6 +114,11 @@ class ChatService:
             task=None if task in made_for else task,
         )
 
+    def tasks(self, model: str) -> tuple[Task, ...]:
+        """What the model was made for; UnknownModel or BadCheckpoint where there is none."""
+        facts = inspect_checkpoint(self.resolve(model).path)
+        return tasks_of(facts.architecture_kind, facts.class_name)
+
     def stream(self, ask: Ask, cancel: threading.Event) -> Iterator[Event]:
         """Answer. Blocking; exactly one Done or Failed ends it; closing it cancels."""
         try:

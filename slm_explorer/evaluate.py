@@ -13,9 +13,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import cast
 
-from slm_explorer.chat import Ask, ChatService
+from slm_explorer.chat import Ask, ChatService, TaskAsk
 from slm_explorer.errors import Cancelled, InvalidRequest, error_of_kind
 from slm_explorer.skills import SkillItem, matches, wilson_interval
+from slm_explorer.task_suites import TaskItem, says
+from slm_explorer.tasks import TaskStats
 from slm_explorer.types import (
     Delta,
     Done,
@@ -37,18 +39,26 @@ def evaluate_suite(
     model: str,
     recipe: str,
     suite: str,
-    items: Sequence[SkillItem],
+    items: Sequence[SkillItem | TaskItem],
     report: Report,
     cancel: threading.Event,
 ) -> dict[str, object]:
-    """One row: the share of `items` answered correctly, greedy, each a fresh conversation."""
+    """One row: the share of `items` answered correctly, greedy, each a fresh conversation.
+
+    `tokens` were written, or by a model that writes none: read.
+    """
     right = tokens = 0
     for number, item in enumerate(items):
         if number % 20 == 0:
             report(f"{model}: {suite} {number}/{len(items)}")
-        answer, produced = _answer(chat, model, recipe, item, cancel)
-        right += matches(item, answer)
-        tokens += produced
+        if isinstance(item, TaskItem):
+            stats = _perform(chat, model, recipe, item, cancel)
+            right += says(item, stats.result) == item.answer
+            tokens += stats.tokens
+        else:
+            answer, produced = _answer(chat, model, recipe, item, cancel)
+            right += matches(item, answer)
+            tokens += produced
     low, high = wilson_interval(right, len(items))
     return _row(
         model,
@@ -80,6 +90,18 @@ def _answer(
     if cancel.is_set():
         raise Cancelled("The evaluation was stopped.")
     return text, tokens
+
+
+def _perform(
+    chat: ChatService, model: str, recipe: str, item: TaskItem, cancel: threading.Event
+) -> TaskStats:
+    for event in chat.perform(TaskAsk(model, item.input, recipe), cancel):
+        match event:
+            case Done(TaskStats() as stats):
+                return stats
+            case Failed(error, kind):
+                raise error_of_kind(kind, error)
+    raise Cancelled("The evaluation was stopped.")
 
 
 def evaluate_text(

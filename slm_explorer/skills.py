@@ -1,7 +1,7 @@
 """Exact-match skill suites: reading them, and judging an answer.
 
-A suite is a file of JSON Lines under `assets/evaluation/skills`. Its prompts never occur in the
-training text of the shipped models. This module knows nothing about models.
+A suite is a file of JSON Lines under `assets/evaluation`. Its prompts never occur in the training
+text of the shipped models. This module knows nothing about models.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from slm_explorer.tasks import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +33,13 @@ class SkillItem:
         return [{"role": role, "content": content} for role, content in self.messages]
 
 
-def list_suites(assets_dir: Path) -> dict[str, Path]:
-    """Return the suites' files by skill name, in alphabetical order; empty if there are none."""
-    folder = assets_dir / "evaluation" / "skills"
+def list_suites(assets_dir: Path, task: Task = "chat") -> dict[str, Path]:
+    """Return the task's suite files by name, in alphabetical order; empty if there are none.
+
+    Those of "chat" and "text-to-text" hold skill items; for others see task_suites.py.
+    """
+    folder = assets_dir / "evaluation"
+    folder = folder / "skills" if task == "chat" else folder / "kinds" / task
     return {path.stem: path for path in sorted(folder.glob("*.jsonl"))}
 
 
