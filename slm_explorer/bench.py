@@ -61,7 +61,7 @@ def run_bench(
 ) -> list[dict[str, object]]:
     """Rows under the command line's JSON keys, in the order of `specs`.
 
-    Times are medians over the repeats; decode_tps_min and decode_tps_max give the spread.
+    Times are medians over the repeats; names that end in _min and _max give the spread.
     Raises the worker's error where one fails.
     """
     sides = [_Side(spec) for spec in specs]
@@ -134,7 +134,11 @@ def _row(side: _Side, plan: BenchPlan) -> dict[str, object]:
         "repeats": plan.repeats,
         "load_s": info.load_s,
         "ttft_s": median(first) if first else None,
+        "ttft_s_min": min(first, default=None),
+        "ttft_s_max": max(first, default=None),
         "prefill_tps": median(prefill) if prefill else None,
+        "prefill_tps_min": min(prefill, default=None),
+        "prefill_tps_max": max(prefill, default=None),
         "decode_tps": median(decode) if decode else None,
         "decode_tps_min": min(decode, default=None),
         "decode_tps_max": max(decode, default=None),

@@ -6,6 +6,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from slm_explorer.chat import Ask, TaskAsk, chat_row, task_row
 from slm_explorer.errors import error_of_kind
@@ -104,6 +105,13 @@ def result_lines(result: TaskResult) -> list[str]:
 
 def _candidate(candidate: Candidate) -> str:
     return f"{candidate.text} {candidate.probability:.1%}"
+
+
+_TOLD_APART = ("layers", "steps", "before", "after", "verdicts", "skills", "not_measured")
+
+
+def _rows(found: object) -> list[Any]:
+    return found if isinstance(found, list) else []
 
 
 class Printer:
@@ -208,7 +216,7 @@ class Printer:
         layers, before, after = row["layers"], row.get("before"), row.get("after")
         assert isinstance(layers, list)
         for key, value in row.items():
-            if key not in ("layers", "before", "after", "not_measured"):
+            if key not in _TOLD_APART:
                 print(f"{key}: {format_value(key, value)}")
         kinds = Counter((layer["method"], layer["reason"]) for layer in layers)
         for (method, reason), count in kinds.most_common():
@@ -217,6 +225,11 @@ class Printer:
             for key in before:
                 sides = (format_value(key, before[key]), format_value(key, after[key]))
                 print(f"{key}: {sides[0]} -> {sides[1]}")
+        for verdict in _rows(row.get("verdicts")):
+            print(verdict["text"])
+        for suite in _rows(row.get("skills")):
+            right = " -> ".join(f"{suite[side]['accuracy']:.0%}" for side in ("before", "after"))
+            print(f"skill {suite['suite']}, {suite['n']} prompts: {right}")
         missing = row.get("not_measured")
         for reason in missing if isinstance(missing, list) else ():
             print(f"not measured: {reason}")

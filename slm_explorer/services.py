@@ -28,13 +28,15 @@ from slm_explorer.catalog.devices import (
 from slm_explorer.catalog.fit import Fit, card_row, estimate_footprint, fit, fit_all
 from slm_explorer.catalog.footprint import NO_CORRECTION, Correction, Footprint
 from slm_explorer.catalog.hfconfig import shape_config
-from slm_explorer.catalog.resolve import hub_cache_folder
+from slm_explorer.catalog.resolve import hub_cache_folder, lab_folder
 from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
 from slm_explorer.compression.recipes import load_step
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.hub.service import HubService
+from slm_explorer.lab.runner import Runner, Tools
+from slm_explorer.lab.service import LabService
 from slm_explorer.meters.limits import cpu_limit, read_memory
 from slm_explorer.meters.processes import ProcessReader
 from slm_explorer.meters.readings import snapshot_row
@@ -67,6 +69,7 @@ class Services:
     manager: ModelManager
     chat: ChatService
     hub: HubService
+    lab: LabService
     sampler: Sampler
     store: Store
     memory_limit: int
@@ -177,6 +180,7 @@ class Services:
         return snapshot_row(self.sampler.wait_for_next(newest.at, timeout=5) or newest)
 
     def close(self) -> None:
+        self.lab.close()
         self.hub.close()
         self.sampler.stop()
         self.manager.close()
@@ -281,13 +285,18 @@ def build_services(settings: Settings) -> Services:
         settings=settings,
         on_load=on_load,
     )
+    chat = ChatService(catalog, manager, assets, threads=threads, home=settings.home)
+    tools = Tools(chat, manager, assets, threads)
     return Services(
         settings=settings,
         assets=assets,
         catalog=catalog,
         manager=manager,
-        chat=ChatService(catalog, manager, assets, threads=threads, home=settings.home),
+        chat=chat,
         hub=HubService(catalog, assets, settings, in_use=in_use),
+        lab=LabService(
+            Runner(tools, lab_folder(settings.home), private_bytes, total_budget), store
+        ),
         sampler=Sampler(manager.states, total_budget, cache_folders=(hub_cache_folder(),)),
         store=store,
         memory_limit=read_memory().limit,
