@@ -41,6 +41,17 @@ def _positive(name: str, text: str) -> int:
     return int(text)
 
 
+def _watts(text: str) -> tuple[float, float] | None:
+    """(10.0, 25.0) from "10-25" or "10 - 25"; None from nothing."""
+    if not text.strip():
+        return None
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*-\s*([0-9]+(?:\.[0-9]+)?)\s*", text)
+    low, high = map(float, match.groups()) if match else (0.0, 0.0)
+    if not 0 < low <= high:
+        raise InvalidRequest(f"SLM_EXPLORER_CPU_WATTS is a range such as 10-25, not {text!r}.")
+    return low, high
+
+
 @dataclass(frozen=True)
 class Settings:
     """What the host decides. None means: found out on this machine.
@@ -48,7 +59,9 @@ class Settings:
     `memory_budget` is bytes for all workers together; `idle_timeout_s` unloads a worker that
     nobody has used; `hang_timeout_s` ends a worker that has shown no sign of life during a
     request; `max_workers` bounds the processes whatever their size. `public_lab` lets visitors
-    of a page that is served to other machines make models smaller on this one.
+    of a page that is served to other machines make models smaller on this one. `cpu_watts` is
+    what all cores take at full load above idle, from low to high: for an estimate where nothing
+    measures.
     """
 
     home: Path
@@ -60,6 +73,7 @@ class Settings:
     idle_timeout_s: float = 900.0
     hang_timeout_s: float = 120.0
     max_workers: int = 16
+    cpu_watts: tuple[float, float] | None = None
     public_lab: bool = False
 
     @classmethod
@@ -78,5 +92,6 @@ class Settings:
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
             offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
+            cpu_watts=_watts(values.get("SLM_EXPLORER_CPU_WATTS", "")),
             public_lab=values.get("SLM_EXPLORER_PUBLIC_LAB", "") not in ("", "0"),
         )

@@ -112,8 +112,12 @@ class Store:
             return [int(value) for (value,) in rows]
 
     def record_run(self, kind: str, row: dict[str, object]) -> None:
-        """Keep one result row of "bench" or "evaluate"."""
+        """Keep one row of "bench", "evaluate" or "meters"."""
         self._write("INSERT INTO runs VALUES (?, ?, ?)", (time.time(), kind, json.dumps(row)))
+
+    def forget_runs(self, kind: str, before: float) -> None:
+        """Drop the rows of one kind kept before that moment (unix seconds)."""
+        self._write("DELETE FROM runs WHERE kind = ? AND at < ?", (kind, before))
 
     def loads(self) -> list[tuple[str, int, int | None]]:
         """(model, predicted bytes, measured bytes) of every load, oldest first."""

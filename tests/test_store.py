@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,15 @@ def test_of_a_run_of_the_lab_the_newest_state_is_kept(tmp_path: Path) -> None:
     assert Store(tmp_path).lab_runs() == [{"state": "done"}, {"state": "failed"}]
     store.forget_lab_run("a")
     assert store.lab_runs() == [{"state": "failed"}]
+
+
+def test_old_rows_of_one_kind_are_forgotten(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.record_run("meters", {"at": 1})
+    store.record_run("bench", {"model": "x"})
+    store.forget_runs("meters", time.time() - 60)
+    assert store.runs("meters") == [{"at": 1}]
+    store.forget_runs("meters", time.time() + 60)
+    assert store.runs("meters") == []
+    assert store.runs("bench") == [{"model": "x"}]
+    store.close()

@@ -112,3 +112,8 @@ def test_settings_come_from_the_environment_and_are_checked() -> None:
     assert Settings.from_env({}).host == "127.0.0.1"
     with pytest.raises(InvalidRequest, match="SLM_EXPLORER_THREADS"):
         Settings.from_env({"SLM_EXPLORER_THREADS": "none"})
+    assert Settings.from_env({"SLM_EXPLORER_CPU_WATTS": "10 - 25.5"}).cpu_watts == (10.0, 25.5)
+    assert Settings.from_env({}).cpu_watts is None
+    for text in ("25", "25-10", "0-5", "ten-20", "-5-10"):
+        with pytest.raises(InvalidRequest, match="SLM_EXPLORER_CPU_WATTS is a range"):
+            Settings.from_env({"SLM_EXPLORER_CPU_WATTS": text})
