@@ -109,7 +109,7 @@ class _Shared:
             if len(self.widths) == 1:
                 return joined
             # The tensor itself is kept, not its id, which another could be given meanwhile.
-            self._inputs, self._outputs = inputs, joined.split(self.widths, dim=-1)
+            self._inputs, self._outputs = inputs, torch.split(joined, self.widths, dim=-1)
         found = self._outputs[at]
         if at == len(self.widths) - 1:
             self._inputs, self._outputs = None, ()

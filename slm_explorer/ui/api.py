@@ -28,6 +28,7 @@ from slm_explorer.types import (
     Message,
     Sampling,
 )
+from slm_explorer.ui.api_tasks import add_task_endpoints
 from slm_explorer.ui.checks import (
     MAX_NAME_CHARS,
     checked_choice,
@@ -61,8 +62,10 @@ Row = dict[str, Any]
 
 
 def add_endpoints(services: Services, offered: ModelList, *, trusted: bool) -> None:
-    """Add /models, /chat and /meters to the current Blocks. `offered` are the models that the
-    page offers. `trusted` visitors sit at this machine and may also use the scripted echo engine.
+    """Add /models, /chat, /meters and the encoders' tasks to the current Blocks.
+
+    `offered` are the models that the page offers. `trusted` visitors sit at this machine and may
+    also use the scripted echo engine.
     """
     engines = ("torch", "transformers", "echo") if trusted else ("torch", "transformers")
 
@@ -147,6 +150,7 @@ def add_endpoints(services: Services, offered: ModelList, *, trusted: bool) -> N
     api(models, api_name="models", queue=False)
     api(meters, api_name="meters", queue=False)
     api(chat, api_name="chat", concurrency_limit=CONCURRENT_CHATS)
+    add_task_endpoints(services, offered, concurrency=CONCURRENT_CHATS)
 
 
 def _messages(system: object, history: object, prompt: object) -> tuple[Message, ...]:
