@@ -1,6 +1,6 @@
 """Measure a worker's speed: the same path that chat takes, with a fixed length and no EOS.
 
-Several engines measured in one call take turns, repeat by repeat, so that a machine that
+Several engines or recipes measured in one call take turns, repeat by repeat, so that a machine that
 slows down slows all of them and their ratio stays honest.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from slm_explorer.errors import InvalidRequest, error_of_kind
+from slm_explorer.errors import Cancelled, InvalidRequest, error_of_kind
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.types import (
     Done,
@@ -62,11 +62,11 @@ def run_bench(
     """Rows under the command line's JSON keys, in the order of `specs`.
 
     Times are medians over the repeats; names that end in _min and _max give the spread.
-    Raises the worker's error where one fails.
+    Raises the worker's error where one fails, and Cancelled once `cancel` is set.
     """
     sides = [_Side(spec) for spec in specs]
     for side in sides:
-        report(f"{side.spec.model} on {side.spec.engine}: load and warm up")
+        report(f"{_name(side.spec)}: load and warm up")
         # The first answer loads the model and says how large its vocabulary is; only then can
         # the measured prompt be drawn from all of it.
         _answer(manager, side.spec, [0], plan, cancel)
@@ -74,11 +74,15 @@ def run_bench(
         _answer(manager, side.spec, _prompt(plan, side.info), plan, cancel)
     for turn in range(plan.repeats):
         for side in sides:
-            report(f"{side.spec.model} on {side.spec.engine}: repeat {turn + 1}/{plan.repeats}")
+            report(f"{_name(side.spec)}: repeat {turn + 1}/{plan.repeats}")
             assert side.info is not None
             stats = _answer(manager, side.spec, _prompt(plan, side.info), plan, cancel)
             side.rounds.append(stats)
     return [_row(side, plan) for side in sides]
+
+
+def _name(spec: ModelSpec) -> str:
+    return f"{spec.model} as {spec.recipe} on {spec.engine}"
 
 
 def _prompt(plan: BenchPlan, info: ModelInfo) -> list[int]:
@@ -111,8 +115,10 @@ def _answer(
             case Failed(error, kind):
                 raise error_of_kind(kind, error)
             case Done(GenerationStats() as stats):
+                if stats.finish_reason == "cancelled":
+                    break
                 return stats
-    raise InvalidRequest("The measurement was stopped.")
+    raise Cancelled("The measurement was stopped.")
 
 
 def _row(side: _Side, plan: BenchPlan) -> dict[str, object]:

@@ -132,18 +132,22 @@ class Services:
         self,
         model: str | None,
         shape: str | None,
-        recipe: str,
+        recipes: Sequence[str],
         engines: Sequence[str],
         plan: BenchPlan,
         report: Callable[[str], None],
+        cancel: threading.Event,
     ) -> list[dict[str, object]]:
-        """Measure `model`, or a card's `shape` with random weights, on each engine in turns."""
+        """Measure `model`, or a card's `shape` with random weights, on each engine with each
+        recipe, in turns. Cancelled once `cancel` is set.
+        """
+        pairs = [(recipe, engine) for recipe in recipes for engine in engines]
         if shape is not None:
             card = self.catalog.get(shape)
-            specs = [self.shape_spec(card, recipe, engine) for engine in engines]
+            specs = [self.shape_spec(card, *pair) for pair in pairs]
         else:
-            specs = [self.chat.spec(model or "", recipe, engine) for engine in engines]
-        rows = run_bench(self.manager, specs, plan, report, threading.Event())
+            specs = [self.chat.spec(model or "", *pair) for pair in pairs]
+        rows = run_bench(self.manager, specs, plan, report, cancel)
         for row in rows:
             self._keep("bench", row | {"shape": shape is not None, "at": time.time()})
         return rows

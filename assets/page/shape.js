@@ -13,6 +13,7 @@ export function shape(value, { trigger, redraw, local }) {
         : h("div", { class: "slm-wish" },
             button(value.running ? "Measuring…" : "Measure its shape here", "Random weights of these sizes; nothing is downloaded",
               () => trigger("measure", { recipe: local.recipe }), { disabled: off ? "" : null }),
+            value.running ? button("Stop", "End the measurement; nothing of it is kept", () => trigger("stop", {})) : null,
             h("label", { class: "slm-field" }, h("span", { class: "slm-label" }, "loaded as"),
               h("select", { "aria-label": "Weights to measure", onchange: (event) => { local.recipe = event.target.value; redraw(); } },
                 value.recipes.map(([key, text]) => h("option", { value: key, selected: key === local.recipe ? "" : null }, text))))),

@@ -105,7 +105,10 @@ def bench(
         str | None,
         typer.Option(help="Random weights in this card's real shape; nothing is downloaded."),
     ] = None,
-    recipe: Recipe = "native",
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(help="Repeat it to measure recipes against each other in turns."),
+    ] = None,
     engine: Annotated[
         list[str] | None,
         typer.Option(help="Repeat it to measure engines against each other in turns."),
@@ -126,7 +129,15 @@ def bench(
     plan = BenchPlan(prompt_tokens, max_tokens, repeats)
     printer = Printer(json_lines)
     with open_services(home, memory_budget, threads) as services:
-        rows = services.bench(model, shape, recipe, engine or ["torch"], plan, printer.progress)
+        rows = services.bench(
+            model,
+            shape,
+            recipe or ["native"],
+            engine or ["torch"],
+            plan,
+            printer.progress,
+            threading.Event(),
+        )
         printer.table(rows, "bench")
 
 

@@ -49,6 +49,7 @@ class ShapeRuns:
         self._services = services
         self._lock = threading.Lock()
         self._newest: ShapeRun | None = None
+        self._cancel = threading.Event()
 
     @property
     def newest(self) -> ShapeRun | None:
@@ -66,7 +67,13 @@ class ShapeRuns:
                     f"{self._newest.card.name} is being measured: wait until it is done."
                 )
             self._newest = ShapeRun(card, recipe)
-        threading.Thread(target=self._run, args=(card, recipe), daemon=True).start()
+            self._cancel = cancel = threading.Event()
+        threading.Thread(target=self._run, args=(card, recipe, cancel), daemon=True).start()
+
+    def stop(self) -> None:
+        """End the measurement within one token; nothing of it is kept."""
+        with self._lock:
+            self._cancel.set()
 
     def refusal(self, card: Card, recipe: str) -> str:
         """Why the card's shape cannot be measured here, in one sentence; empty where it can."""
@@ -79,10 +86,12 @@ class ShapeRuns:
             return ""
         return f"{card.name} is not measured here: {found.verdict}, {found.reason}."
 
-    def _run(self, card: Card, recipe: str) -> None:
+    def _run(self, card: Card, recipe: str, cancel: threading.Event) -> None:
         error = ""
         try:
-            self._services.bench(None, card.id, recipe, ["torch"], PLAN, self._report)
+            self._services.bench(
+                None, card.id, [recipe], ["torch"], PLAN, self._report, cancel
+            )
         except SlmError as failure:
             error = str(failure)
         except Exception as failure:  # the page's boundary: nobody else hears of this thread
@@ -105,10 +114,11 @@ class ShapePanel:
         self._runs = ShapeRuns(services)
         self._trusted = services.settings.host in LOOPBACK
         self._chosen = chosen
-        self._html = view("shape", {}, sends=("measure",), elem_id="slm-shape-panel")
+        self._html = view("shape", {}, sends=("measure", "stop"), elem_id="slm-shape-panel")
         self._timer = gr.Timer(TICK_S, active=False)
         self._outputs = [self._html, self._timer]
         self._html.measure(self._measure, chosen, self._outputs, **_QUIET)
+        self._html.stop(self._stop, chosen, self._outputs, **_QUIET)
         self._timer.tick(self._read, chosen, self._outputs, **_QUIET)
         self.refreshes(chosen.change)
 
@@ -129,6 +139,11 @@ class ShapePanel:
             self._runs.start(self._services.catalog.get(chosen), recipe)
         except SlmError as error:
             return self._read(chosen, str(error))
+        return self._read(chosen)
+
+    def _stop(self, chosen: str) -> tuple[dict[str, object], gr.Timer]:
+        if self._trusted:
+            self._runs.stop()
         return self._read(chosen)
 
     def _value(self, chosen: str, newest: ShapeRun | None, error: str) -> dict[str, object]:
