@@ -7,13 +7,13 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 
-from slm_explorer.catalog.cards import Architecture, Card
-from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
+from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.checks import card_problem
 from slm_explorer.catalog.reading import read_object
 from slm_explorer.catalog.schema import build
 from slm_explorer.catalog.search import Facets, search
-from slm_explorer.errors import BadCatalog, BadCheckpoint, UnknownModel
+from slm_explorer.catalog.shipped import with_numbers
+from slm_explorer.errors import BadCatalog, UnknownModel
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Catalog:
             if card.id in seen:
                 raise BadCatalog(f"{path} has two cards called {card.id!r}.")
             seen.add(card.id)
-        filled = [_from_shipped_files(card, assets) if card.shipped else card for card in cards]
+        filled = [with_numbers(card, assets) if card.shipped else card for card in cards]
         return cls(tuple(sorted(filled, key=lambda card: not card.shipped)))
 
     def get(self, card_id: str) -> Card:
@@ -94,56 +94,3 @@ def _card(entry: object, texts: list[object], where: str) -> Card:
     if problem is not None:
         raise BadCatalog(f"{where}, {problem}.")
     return card
-
-
-def _from_shipped_files(card: Card, assets: Path) -> Card:
-    try:
-        facts = inspect_checkpoint(assets / "sprouts" / card.id)
-    except BadCheckpoint:
-        return card
-    architecture = _llama_architecture(facts)
-    groups = f"{architecture.num_attention_heads}/{architecture.num_key_value_heads}"
-    kind = "MHA" if architecture.num_attention_heads == architecture.num_key_value_heads else "GQA"
-    return dataclasses.replace(
-        card,
-        architecture=architecture,
-        attention=f"{kind} ({groups})",
-        parameters=facts.parameters,
-        parameters_embedding=architecture.vocab_size * architecture.hidden_size,
-        native_dtype=facts.dtypes[0] if facts.dtypes else None,
-        chat_template=facts.has_chat_template,
-    )
-
-
-def _llama_architecture(facts: CheckpointFacts) -> Architecture:
-    """Every shipped model is a plain llama, so the rest of the numbers follows."""
-    config = facts.config
-
-    def number(key: str) -> int:
-        value = config.get(key)
-        if type(value) is not int:
-            raise BadCatalog(f"{facts.path / 'config.json'} lacks the number {key!r}: reinstall.")
-        return value
-
-    rope = config.get("rope_parameters")
-    theta = rope.get("rope_theta") if isinstance(rope, dict) else config.get("rope_theta")
-    hidden, heads = number("hidden_size"), number("num_attention_heads")
-    return Architecture(
-        num_layers=number("num_hidden_layers"),
-        hidden_size=hidden,
-        embedding_size=hidden,
-        num_attention_heads=heads,
-        num_key_value_heads=number("num_key_value_heads"),
-        head_dim=facts.head_dim or hidden // heads,
-        intermediate_size=number("intermediate_size"),
-        vocab_size=number("vocab_size"),
-        max_position_embeddings=number("max_position_embeddings"),
-        context_length=number("max_position_embeddings"),
-        activation="silu (SwiGLU)",
-        norm="RMSNorm",
-        norm_placement="pre",
-        positional="RoPE",
-        gated_mlp=True,
-        tied_embeddings=config.get("tie_word_embeddings") is True,
-        rope_theta=float(theta) if isinstance(theta, int | float) else None,
-    )

@@ -64,6 +64,12 @@ def components(card: Card) -> Components | None:
     return found if found.total == card.parameters else None
 
 
+def body_parameters(card: Card) -> int | None:
+    """How many parameters the card's model has without a task head, by its shape alone."""
+    count = None if card.model_type is None else _KINDS.get(card.model_type)
+    return None if count is None or card.architecture is None else count(card.architecture).total
+
+
 def _attention(a: Architecture, *, out_bias: bool = False) -> int:
     """Query, key, value and output projections of one layer."""
     queries, keys = a.num_attention_heads * a.head_dim, a.num_key_value_heads * a.head_dim
