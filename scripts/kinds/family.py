@@ -49,7 +49,7 @@ TEXT_TO_TEXT = "sprout-t5"
 FAMILY = {
     member.name: member
     for member in (
-        Member(ENCODER, LAYERS, steps=1400),
+        Member(ENCODER, LAYERS, steps=1000),
         Member(SENTIMENT, LAYERS, steps=500, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(SIMILARITY, LAYERS, steps=900, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(
@@ -70,7 +70,7 @@ FAMILY = {
             matrix_lr=0.004,
             other_lr=0.001,
         ),
-        Member(TEXT_TO_TEXT, 4, steps=1700),
+        Member(TEXT_TO_TEXT, 4, steps=1200),
     )
 }
 

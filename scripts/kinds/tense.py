@@ -36,13 +36,13 @@ REGULAR = tuple(
             *(verb for verb in (*_TAKES_OBJECT, *_STANDS_ALONE) if verb not in IRREGULAR),
             *(
                 "add answer ask bang beg believe boil borrow brush call change cheer clap comb "
-                "cough cover dare decide dry empty enjoy explain fill float fry gather greet guess "
-                "hammer help hope hug hum invite join judge knit knock land learn listen look "
-                "marry measure melt nod notice obey offer order pack pat peel pet pick place plan "
-                "plant please point pour praise pray press promise rain reach repair rob roll rub sail "
-                "save scratch serve share shop sigh sip smell sneeze spot spray start step stir "
-                "study supply sweat tap taste thank tidy tip trade trap try tug turn visit wag "
-                "warn wave whisper whistle wink wipe wish worry zip"
+                "cough cover dare decide dry empty enjoy explain fill float fry gather greet "
+                "guess hammer help hope hug hum invite join judge knit knock land learn listen "
+                "look marry measure melt nod notice obey offer order pack pat peel pet pick place "
+                "plan plant please point pour praise pray press promise rain reach repair rob "
+                "roll rub sail save scratch serve share shop sigh sip smell sneeze spot spray "
+                "start step stir study supply sweat tap taste thank tidy tip trade trap try tug "
+                "turn visit wag warn wave whisper whistle wink wipe wish worry zip"
             ).split(),
         }
     )
