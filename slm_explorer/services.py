@@ -37,8 +37,10 @@ from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.hub.service import HubService
 from slm_explorer.lab.runner import Runner, Tools
 from slm_explorer.lab.service import LabService
+from slm_explorer.meters.energy import Watts
+from slm_explorer.meters.history import Row
+from slm_explorer.meters.house import Meters
 from slm_explorer.meters.limits import cpu_limit, read_memory
-from slm_explorer.meters.processes import ProcessReader
 from slm_explorer.meters.readings import snapshot_row
 from slm_explorer.meters.sampler import Sampler
 from slm_explorer.runtime.budget import budget
@@ -57,6 +59,8 @@ _SMALL_MODEL_BYTES = 10**9
 _NEWEST_LOADS = 20
 
 _log = logging.getLogger(__name__)
+# One row a minute: a week of them is a few megabytes.
+METERS_KEPT_S = 7 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Services:
     chat: ChatService
     hub: HubService
     lab: LabService
-    sampler: Sampler
+    meters: Meters
     store: Store
     memory_limit: int
     threads: int
@@ -88,6 +92,10 @@ class Services:
         return found.verdict in ("fits", "tight")
 
     @property
+    @property
+    def sampler(self) -> Sampler:
+        return self.meters.sampler
+
     def correction(self) -> Correction:
         """What the loads on this machine so far say of the estimated base."""
         return memory_correction(self.store)
@@ -186,7 +194,7 @@ class Services:
     def close(self) -> None:
         self.lab.close()
         self.hub.close()
-        self.sampler.stop()
+        self.meters.close()
         self.manager.close()
         self.store.close()
 
@@ -243,9 +251,20 @@ def build_services(settings: Settings) -> Services:
     def total_budget() -> int:
         return budget(memory(), settings.memory_budget)
 
-    def private_bytes(pid: int) -> int | None:
-        reading = ProcessReader().read([pid])[pid]
-        return None if reading is None else reading.uss
+    def keep_minute(row: Row) -> None:
+        try:
+            store.record_run("meters", dict(row))
+            store.forget_runs("meters", time.time() - METERS_KEPT_S)
+        except StorageError as error:
+            _log.warning("%s", error)
+
+    meters = Meters(
+        lambda: manager.states(),
+        total_budget,
+        keep=keep_minute,
+        watts=Watts(*settings.cpu_watts) if settings.cpu_watts else None,
+        cache_folders=(hub_cache_folder(),),
+    )
 
     def on_load(spec: ModelSpec, info: ModelInfo, predicted: int, peak: int | None) -> None:
         del info
@@ -285,7 +304,7 @@ def build_services(settings: Settings) -> Services:
         LocalLauncher(),
         footprint=footprint,
         memory=memory,
-        process_memory=private_bytes,
+        process_memory=meters.processes.private_bytes,
         settings=settings,
         on_load=on_load,
     )
@@ -299,9 +318,11 @@ def build_services(settings: Settings) -> Services:
         chat=chat,
         hub=HubService(catalog, assets, settings, in_use=in_use),
         lab=LabService(
-            Runner(tools, lab_folder(settings.home), private_bytes, total_budget), store
+            Runner(tools, lab_folder(settings.home), meters.processes.private_bytes, total_budget),
+            store,
         ),
-        sampler=Sampler(manager.states, total_budget, cache_folders=(hub_cache_folder(),)),
+        meters=meters,
+        observer=meters,
         store=store,
         memory_limit=read_memory().limit,
         threads=threads,
