@@ -20,6 +20,7 @@ from slm_explorer.skills import SkillItem, list_suites, load_suite, matches
 from slm_explorer.task_suites import TaskItem, load_task_suite
 from slm_explorer.tasks import Classify, Compare, FillMask, Task
 
+from .baselines import BASELINES
 from .objectives import mean_vectors
 from .suites import SUITES
 
@@ -84,23 +85,25 @@ class Judge:
         return texts[1 + int((vectors[1:] @ vectors[0]).argmax())]
 
 
-def evaluation(folder: Path, tasks: Sequence[Task], assets: Path) -> dict[str, dict[str, int]]:
-    """How many of how many items of each suite of these tasks the checkpoint has right."""
+def evaluation(folder: Path, tasks: Sequence[Task], assets: Path) -> dict[str, dict[str, Any]]:
+    """How many of how many items of each suite of these tasks the checkpoint has right, and what
+    share is right without understanding.
+    """
     table: dict[str, dict[str, int]] = {}
+    baselines: dict[str, float] = {}
     for task in tasks:
         judge = Judge(folder, task)
         for name in SUITES[task]:
             path = list_suites(assets, task)[name]
-            right, n = _score(judge, path, task)
-            table[name] = {"right": right, "n": n}
-    return table
-
-
-def _score(judge: Judge, path: Path, task: Task) -> tuple[int, int]:
-    if task == "text-to-text":
-        prompts = load_suite(path)
-        given = judge.answers(prompts)
-        return sum(map(matches, prompts, given)), len(prompts)
-    items = load_task_suite(path, task)
-    said = judge.answers(items)
-    return sum(item.answer == each for item, each in zip(items, said, strict=True)), len(items)
+            if task == "text-to-text":
+                prompts = load_suite(path)
+                right = sum(map(matches, prompts, judge.answers(prompts)))
+                table[name] = {"right": right, "n": len(prompts)}
+                continue
+            items = load_task_suite(path, task)
+            said = judge.answers(items)
+            right = sum(item.answer == each for item, each in zip(items, said, strict=True))
+            table[name] = {"right": right, "n": len(items)}
+            if name in BASELINES:
+                baselines[name] = round(BASELINES[name](items), 4)
+    return {"suites": table, "baselines": baselines}

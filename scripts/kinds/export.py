@@ -23,8 +23,8 @@ def built(member: Member) -> PreTrainedModel:
     )
 
 
-def export(member: Member, work: Path, folder: Path) -> None:
-    """Write the last checkpoint of `member` into `folder`."""
+def export(member: Member, work: Path, folder: Path) -> int:
+    """Write the last checkpoint of `member` into `folder`; return how many parameters it has."""
     model = built(member)
     model.load_state_dict(torch.load(checkpoint(member.name, work), weights_only=True)["model"])
     if member.name == TEXT_TO_TEXT:
@@ -37,3 +37,4 @@ def export(member: Member, work: Path, folder: Path) -> None:
         path.chmod(0o644)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copyfile(tokenizer_folder(member, work) / name, folder / name)
+    return int(model.num_parameters())
