@@ -32,8 +32,8 @@ class Batch:
 
     def parts(self, rows: int) -> list[Batch]:
         """The batch in pieces of at most `rows` rows."""
-        pieces = zip(self.inputs.split(rows), self.targets.split(rows), strict=True)
-        return [Batch(inputs, targets) for inputs, targets in pieces]
+        starts = range(0, len(self.inputs), rows)
+        return [Batch(self.inputs[at : at + rows], self.targets[at : at + rows]) for at in starts]
 
 
 def next_tokens(ids: Tensor, learnt: Tensor) -> Batch:

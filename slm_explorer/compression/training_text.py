@@ -12,7 +12,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 
 from slm_explorer.compression.training_plan import MIN_TEXT_TOKENS, TextOrigin
 from slm_explorer.engines.checkpoint import LoadedModel
-from slm_explorer.engines.text import render_chat
+from slm_explorer.engines.text import render_chat, token_text
 from slm_explorer.errors import (
     BadCheckpoint,
     Cancelled,
@@ -26,6 +26,8 @@ from slm_explorer.types import Message
 _HELD_OUT_ROWS = 32
 # Rows that the parent writes at a time, and at least before it is asked to stop.
 _WRITTEN_ROWS = 32
+# A sample has so many tokens, and so many of them are given.
+_SHOWN, _SHOWN_BEFORE = 64, 12
 # Stands for what a user would say, to find where that begins in a chat template.
 _MARK = "⁂"
 
@@ -108,7 +110,8 @@ def parents_text(
             "This model has no token that a text begins with, so it cannot write one to train on: "
             "give a text."
         )
-    ids, learnt = [], []
+    ids: list[Tensor] = []
+    learnt: list[Tensor] = []
     done = 0
     while done < rows and not (done and enough()):
         count = min(_WRITTEN_ROWS, rows - done)
@@ -168,6 +171,18 @@ def _write(
         ended = torch.isin(ids, torch.tensor(eos)) & learnt
         learnt &= (ended.cumsum(dim=1) - ended.long()) == 0
     return ids, learnt
+
+
+def continuation(loaded: LoadedModel, row: Tensor, cancelled: Callable[[], bool]) -> str:
+    """What the model writes after the first tokens of a row, with them. It draws from random
+    numbers of its own, so that a training is the same with and without samples.
+    """
+    first = row[:_SHOWN_BEFORE]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        ids, learnt = _write(loaded, first.tolist(), 1, _SHOWN, True, cancelled)
+    del learnt
+    return token_text(loaded.tokenizer, ids[0].tolist())
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]
