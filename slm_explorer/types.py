@@ -160,12 +160,14 @@ class GenerateRequest:
 class ScoreRequest:
     """How well does the model predict this text? Read in windows of `window` tokens, each
     after its BOS, without overlap, so that every token is predicted exactly once.
+    `alternatives` asks for each token with that many of its likeliest rivals (0: for none).
     """
 
     id: str
     visitor: str
     text: str
     window: int = 512
+    alternatives: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "text", clean_text(self.text))
@@ -188,7 +190,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class TokenDetail:
-    """One generated token with its log-probability (nats) and its likeliest rivals."""
+    """One token with its log-probability (nats) and the likeliest ones at its place."""
 
     text: str
     logprob: float
@@ -232,10 +234,11 @@ class ScoreWindow:
 
 @dataclass(frozen=True)
 class ScoreStats:
-    """The windows of a scored text, in order."""
+    """The windows of a scored text, in order; its tokens, in pieces of it, where asked for."""
 
     windows: tuple[ScoreWindow, ...]
     peak_memory_bytes: int | None = None
+    tokens: tuple[TokenDetail, ...] = ()
 
 
 Stats = GenerationStats | ScoreStats | TaskStats

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +14,15 @@ from slm_explorer.engines.checkpoint import LoadedModel
 from slm_explorer.engines.decoder import Decoder
 from slm_explorer.engines.memory import private_memory
 from slm_explorer.errors import Cancelled, InvalidRequest, UnsupportedModel
-from slm_explorer.types import Done, Progress, ScoreRequest, ScoreStats, ScoreWindow
+from slm_explorer.types import (
+    Alternative,
+    Done,
+    Progress,
+    ScoreRequest,
+    ScoreStats,
+    ScoreWindow,
+    TokenDetail,
+)
 
 # Rows of float32 log-probabilities at a time: 128 rows of a vocabulary of 256,000 are 131 MB.
 _ROWS = 128
@@ -56,19 +66,39 @@ def score_text(
     # The first window owns whatever the tokenizer dropped before its first token.
     edges = [0, *(encoded.offset_mapping[at][0] for at in firsts[1:]), len(request.text)]
     windows: list[ScoreWindow] = []
+    details: list[TokenDetail] = []
     for number, at in enumerate(firsts):
         if stop.is_set():
             raise Cancelled("The measurement was stopped.")
         part = ids[at : at + size]
+        logits = decoder.all_logits(torch.tensor([start, *part[:-1]]))
         windows.append(
             ScoreWindow(
                 tokens=len(part),
                 bytes=len(request.text[edges[number] : edges[number + 1]].encode()),
-                nll=_nll(decoder.all_logits(torch.tensor([start, *part[:-1]])), part),
+                nll=_nll(logits, part),
             )
         )
+        if request.alternatives:
+            firsts_of = [first for first, _ in encoded.offset_mapping[at : at + len(part)]]
+            firsts_of = [edges[number], *firsts_of[1:], edges[number + 1]]
+            texts = [request.text[a:b] for a, b in itertools.pairwise(firsts_of)]
+            details += _details(tokenizer, logits, part, texts, request.alternatives)
         yield Progress("scoring", (number + 1) / len(firsts))
-    yield Done(ScoreStats(tuple(windows), private_memory().peak))
+    yield Done(ScoreStats(tuple(windows), private_memory().peak, tuple(details)))
+
+
+@torch.inference_mode()
+def _details(
+    tokenizer: Any, logits: Tensor, targets: list[int], texts: list[str], most: int
+) -> Iterator[TokenDetail]:
+    """Each of `targets` with its text, under `logits` [tokens, vocabulary]."""
+    for row, target, text in zip(logits, targets, texts, strict=True):
+        likely = row.float().log_softmax(-1)
+        best = likely.topk(min(most, likely.numel()))
+        pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        rivals = tuple(Alternative(tokenizer.decode([token]), value) for token, value in pairs)
+        yield TokenDetail(text, float(likely[target]), rivals)
 
 
 @torch.inference_mode()
