@@ -33,6 +33,7 @@ from huggingface_hub.utils import (  # type: ignore[attr-defined]
 from slm_explorer.errors import HubError
 from slm_explorer.hub.fetch import Report, WantedFile, fetch
 from slm_explorer.hub.refusals import hub_name, refusal
+from slm_explorer.hub.upload import upload
 
 MAX_CONFIG_BYTES = 2**20
 # Enough for any repository's list of files; not for a server that never stops talking.
@@ -58,7 +59,7 @@ def main() -> None:
     threading.Thread(target=_end_with_the_app, daemon=True).start()
     _limit_memory()
     try:
-        result = _look_up(order) if order["do"] == "look_up" else _fetch(order, say)
+        result = _work(order, say)
     except Exception as error:  # the child's boundary: every failure becomes a sentence
         told = refusal(error, order["hub_id"], order["revision"])
         say({"error": str(told), "kind": type(told).__name__})
@@ -66,6 +67,15 @@ def main() -> None:
         say({"result": result})
     lines.flush()
     os._exit(0)
+
+
+def _work(order: dict[str, Any], say: Say) -> dict[str, object]:
+    if order["do"] == "look_up":
+        return _look_up(order)
+    if order["do"] == "push":
+        folder, extra = Path(order["folder"]), order["extra"]
+        return upload(order["hub_id"], folder, extra, private=order["private"])
+    return _fetch(order, say)
 
 
 def _end_with_the_app() -> None:
