@@ -15,28 +15,40 @@ from pathlib import Path
 from typing import Any
 
 import slm_explorer
+from slm_explorer.assets import asset_folder
 from slm_explorer.compression.recipes import (
     CompressionResult,
     Divergence,
+    LayerInfluence,
     LayerReport,
+    StepReport,
     parse_recipe,
 )
+from slm_explorer.compression.training_plan import TrainingControl, TrainingPoint
 from slm_explorer.compression.workspace import check_target
 from slm_explorer.errors import WorkerCrashed, WorkerError, error_of_kind
 from slm_explorer.types import ScoreWindow
 
 # A run that was stopped deletes what it has written; this long it may take.
 _GRACE_S = 25.0
+# How soon a cancelled, paused or resumed run hears of it.
+_LOOK_S = 0.2
 # Tokens that both models read at a time, each window after its BOS.
 WINDOW = 256
+SAMPLE = "calibration.txt"
+"""The asset that sample_text reads."""
 
 
 @dataclass(frozen=True)
 class CompressionProgress:
-    """`fraction` (0 to 1) of the weights' bytes are done; `layer` is what one has just got."""
+    """`fraction` (0 to 1) of the whole run is done; `stage` is the step that works, and `layer`
+    or `training` what it has just got to.
+    """
 
     fraction: float
     layer: LayerReport | None = None
+    stage: str = ""
+    training: TrainingPoint | None = None
 
 
 def compress(
@@ -47,15 +59,21 @@ def compress(
     threads: int,
     cancel: threading.Event,
     started: Callable[[int], None] | None = None,
+    text: str | None = None,
+    control: TrainingControl | None = None,
+    memory_bytes: int | None = None,
 ) -> Iterator[CompressionProgress | CompressionResult]:
     """Write the checkpoint in `source` as the new folder `out`; ends with the result.
 
-    `started` is told the number of the process that does it.
+    `text` is what structural steps measure on and training steps learn from; without it the
+    first read a shipped sample and the second what the parent writes. `control` pauses,
+    resumes or ends a training early; `memory_bytes` is what a training may take. `started` is
+    told the number of the process that does it.
 
     Closing the iterator, or `cancel`, stops the run, and nothing of it is left. Raises what
-    streaming.compress_checkpoint raises, and WorkerCrashed where its process died.
+    pipeline.run_recipe raises, and WorkerCrashed where its process died.
     """
-    parse_recipe(recipe)
+    steps = parse_recipe(recipe)
     check_target(out)
     order = {
         "do": "compress",
@@ -63,16 +81,64 @@ def compress(
         "out": str(out),
         "recipe": recipe,
         "threads": threads,
+        "text": text,
+        "memory_bytes": memory_bytes,
+    }
+    if any(step.recipe.storage is None for step in steps):
+        order["sample"] = sample_text()
+    for message in _told(order, cancel, started, control):
+        if "result" in message:
+            found = message["result"]
+            layers = tuple(LayerReport(**layer) for layer in found.pop("layers"))
+            reports = tuple(StepReport(**step) for step in found.pop("steps"))
+            yield CompressionResult(layers=layers, steps=reports, **found)
+        else:
+            layer, point = message["layer"], message["training"]
+            yield CompressionProgress(
+                message["fraction"],
+                None if layer is None else LayerReport(**layer),
+                message["stage"],
+                None if point is None else TrainingPoint(**point),
+            )
+
+
+def influence(
+    source: Path,
+    *,
+    threads: int,
+    cancel: threading.Event,
+    started: Callable[[int], None] | None = None,
+    text: str | None = None,
+) -> Iterator[CompressionProgress | LayerInfluence]:
+    """Measure what each layer does to `text`, or to a shipped sample; ends with the curve.
+
+    Raises what structure.measure_influence raises, and WorkerCrashed where its process died.
+    """
+    order = {
+        "do": "influence",
+        "source": str(source),
+        "text": sample_text() if text is None else text,
+        "threads": threads,
     }
     for message in _told(order, cancel, started):
         if "result" in message:
             found = message["result"]
-            layers = tuple(LayerReport(**layer) for layer in found.pop("layers"))
-            yield CompressionResult(layers=layers, **found)
+            without = found["losses_without"]
+            yield LayerInfluence(
+                influence=tuple(found["influence"]),
+                loss=found["loss"],
+                losses_without=None if without is None else tuple(without),
+                tokens=found["tokens"],
+            )
         else:
-            layer = message["layer"]
-            done = None if layer is None else LayerReport(**layer)
-            yield CompressionProgress(message["fraction"], done)
+            yield CompressionProgress(message["fraction"], stage="influence")
+
+
+def sample_text() -> str:
+    """The shipped text that models read while it is measured which parts they can miss: stories,
+    answers, letters and code in English, none of it in the text that both are compared on.
+    """
+    return (asset_folder() / SAMPLE).read_text(encoding="utf-8")
 
 
 def compare(
@@ -115,11 +181,12 @@ def _told(
     order: dict[str, object],
     cancel: threading.Event,
     started: Callable[[int], None] | None,
+    control: TrainingControl | None = None,
 ) -> Iterator[dict[str, Any]]:
     run = _Run(order)
     if started is not None:
         started(run.pid)
-    watcher = threading.Thread(target=run.stop_when, args=(cancel,), daemon=True)
+    watcher = threading.Thread(target=run.watch, args=(cancel, control), daemon=True)
     watcher.start()
     try:
         yield from run.messages()
@@ -135,6 +202,7 @@ class _Run:
         package = str(Path(slm_explorer.__file__).parent.parent)
         paths = [package, os.environ.get("PYTHONPATH", "")]
         self._ended = threading.Event()
+        self._speaking = threading.Lock()
         try:
             self._child = subprocess.Popen(
                 # -P: a file in the folder where the app was started must not replace a module.
@@ -181,12 +249,21 @@ class _Run:
             "and try again."
         )
 
-    def stop_when(self, cancel: threading.Event) -> None:
-        """Hang up once `cancel` is set; returns when the run has ended."""
+    def watch(self, cancel: threading.Event, control: TrainingControl | None) -> None:
+        """Pass on what `control` is asked, and hang up once `cancel` is set; returns when the run
+        has ended.
+        """
+        paused = finishing = False
         while not self._ended.is_set():
-            if cancel.wait(0.2):
+            if cancel.wait(_LOOK_S):
                 self._hang_up()
                 return
+            if control is not None and control.paused != paused:
+                paused = control.paused
+                self._say("pause" if paused else "resume")
+            if control is not None and control.finishing and not finishing:
+                finishing = True
+                self._say("finish")
 
     def close(self) -> None:
         """End it, and free its handles."""
@@ -201,9 +278,20 @@ class _Run:
             self._child.kill()
             self._child.wait()
 
+    def _say(self, word: str) -> None:
+        assert self._child.stdin is not None
+        with self._speaking:
+            try:
+                if not self._child.stdin.closed:
+                    self._child.stdin.write(word.encode() + b"\n")
+                    self._child.stdin.flush()
+            except BrokenPipeError:
+                return
+
     def _hang_up(self) -> None:
         assert self._child.stdin is not None
-        try:
-            self._child.stdin.close()
-        except BrokenPipeError:
-            return
+        with self._speaking:
+            try:
+                self._child.stdin.close()
+            except BrokenPipeError:
+                return

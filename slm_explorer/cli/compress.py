@@ -18,7 +18,11 @@ app = typer.Typer()
 def compress(
     model: Annotated[str, typer.Argument(help="A card's id, a Hub id, or a folder.")],
     recipe: Annotated[
-        str, typer.Option(help="int8, int4, int4-refined, bf16, f16 or f32; steps joined by +.")
+        str,
+        typer.Option(
+            help="int8, int4, int4-refined, bf16, f16 or f32, after structural steps if you like: "
+            "drop-layers:2+int4."
+        ),
     ],
     out: Annotated[Path, typer.Option(help="The new folder; it must not exist yet.")],
     proof: Annotated[
@@ -41,12 +45,13 @@ def compress(
         found = services.chat.resolve(model)
         cancel = threading.Event()
         said = -1
+        stage = ""
         for event in compress(found.path, out, recipe, threads=services.threads, cancel=cancel):
             if not isinstance(event, CompressionProgress):
                 row = compression_row(found.id, out, event)
-            elif int(event.fraction * 10) > said:
-                said = int(event.fraction * 10)
-                printer.progress(f"{found.id}: {event.fraction:.0%} compressed")
+            elif int(event.fraction * 10) > said or event.stage != stage:
+                said, stage = int(event.fraction * 10), event.stage
+                printer.progress(f"{found.id}: {event.fraction:.0%} compressed, at {stage}")
         if proof:
             row |= prove(services, found.path, out, printer.progress, cancel)
         printer.compression(row)

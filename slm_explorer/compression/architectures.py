@@ -36,12 +36,18 @@ class Attention:
 
 @dataclass(frozen=True)
 class Family:
-    """`mlp` None where its width is fixed; `no_layers` and `no_heads` say why those must stay."""
+    """`mlp` None where its width is fixed; `no_layers` and `no_heads` say why those must stay.
+
+    `keeps_first`: the first layer is built unlike the others, so it stays. `divides_hidden`: its
+    configuration refuses numbers of heads that do not divide the hidden size.
+    """
 
     mlp: Mlp | None
     attention: Attention | None = None
     no_heads: str = ""
     no_layers: str = ""
+    keeps_first: bool = False
+    divides_hidden: bool = False
 
 
 _GATED = Mlp(("mlp.gate_proj", "mlp.up_proj"), "mlp.down_proj")
@@ -53,13 +59,14 @@ _BY_DIVISION = (
 _FUSED = (
     "Its queries, keys and values are one matrix, which prune-heads does not cut: use prune-mlp."
 )
-_LLAMA = Family(_GATED, Attention())
+_GROUPED = Family(_GATED, Attention())
+_LLAMA = Family(_GATED, Attention(), divides_hidden=True)
 
 FAMILIES: dict[str, Family] = {
     **dict.fromkeys(
-        ("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "ernie4_5"), _LLAMA
+        ("mistral", "qwen2", "qwen3", "smollm3", "granite", "ernie4_5", "gemma"), _GROUPED
     ),
-    **dict.fromkeys(("gemma", "gemma2", "gemma3_text"), _LLAMA),
+    **dict.fromkeys(("llama", "gemma2", "gemma3_text"), _LLAMA),
     "olmo2": Family(
         _GATED,
         no_heads="Its query and key norms span all heads, so none can go: use prune-mlp.",
@@ -83,14 +90,18 @@ FAMILIES: dict[str, Family] = {
     "bert": Family(_BERT, no_heads=_BY_DIVISION),
     "roberta": Family(_BERT, no_heads=_BY_DIVISION),
     "distilbert": Family(Mlp(("ffn.lin1",), "ffn.lin2", "hidden_dim"), no_heads=_BY_DIVISION),
-    "modernbert": Family(Mlp(("mlp.Wi",), "mlp.Wo", halves=2), no_heads=_FUSED),
+    "modernbert": Family(Mlp(("mlp.Wi",), "mlp.Wo", halves=2), no_heads=_FUSED, keeps_first=True),
     "albert": Family(
         None,
         no_heads="One attention serves all of its layers: choose another model.",
         no_layers="Its layers are one layer run many times, so leaving some out saves no memory.",
     ),
     "t5": Family(
-        None,
+        Mlp(
+            ("DenseReluDense.wi", "DenseReluDense.wi_0", "DenseReluDense.wi_1"),
+            "DenseReluDense.wo",
+            "d_ff",
+        ),
         no_heads="All of its layers share the position bias of each head, so none can go.",
         no_layers="Its encoder and decoder lean on their first layers' position bias: drop-layers "
         "is for decoders and encoders.",

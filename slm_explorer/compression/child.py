@@ -2,9 +2,10 @@
 
 A process of its own so that its memory is its own and measured, and a crash ends nothing else.
 
-stdin: one line with the order; when it closes, nobody wants the result any more.
-stdout: lines with "fraction" (and "layer" where one is done), and one last with "result" or
-"error".
+stdin: one line with the order; then "pause", "resume" or "finish" for a training, a line each;
+when it closes, nobody wants the result any more.
+stdout: lines with "fraction" ("layer" where one is done, "stage", "training"), and one last with
+"result" or "error".
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from slm_explorer.compression.recipes import LayerReport
+from slm_explorer.compression.training_plan import TrainingControl, TrainingPoint
 from slm_explorer.errors import SlmError, WorkerError
 
 Say = Callable[[dict[str, object]], None]
@@ -41,29 +43,72 @@ def main() -> None:
             gone.set()
 
     order: dict[str, Any] = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_watch, args=(gone,), daemon=True).start()
+    control = TrainingControl()
+    threading.Thread(target=_watch, args=(gone, control), daemon=True).start()
     try:
-        say({"result": _work(order, gone, say)})
+        say({"result": _work(order, gone, say, control)})
     except Exception as error:  # the child's boundary: every failure becomes a sentence
         say(_told(error))
     os._exit(0)
 
 
-def _work(order: dict[str, Any], gone: threading.Event, say: Say) -> dict[str, object]:
+def _work(
+    order: dict[str, Any], gone: threading.Event, say: Say, control: TrainingControl
+) -> dict[str, object]:
     import torch
 
     torch.set_num_threads(int(order["threads"]))
     if order["do"] == "compare":
         return _compare(order, gone, say)
-    from slm_explorer.compression.streaming import compress_checkpoint
+    if order["do"] == "influence":
+        return _influence(order, gone, say)
+    return _compress(order, gone, say, control)
 
-    def report(fraction: float, layer: LayerReport | None) -> None:
-        say({"fraction": fraction, "layer": None if layer is None else layer.row()})
 
-    done = compress_checkpoint(
-        Path(order["source"]), Path(order["out"]), order["recipe"], report, gone.is_set
+def _compress(
+    order: dict[str, Any], gone: threading.Event, say: Say, control: TrainingControl
+) -> dict[str, object]:
+    from slm_explorer.compression.pipeline import Job, run_recipe
+
+    def tell(
+        fraction: float,
+        *,
+        stage: str,
+        layer: LayerReport | None = None,
+        training: TrainingPoint | None = None,
+    ) -> None:
+        say(
+            {
+                "fraction": fraction,
+                "stage": stage,
+                "layer": layer and layer.row(),
+                "training": training and asdict(training),
+            }
+        )
+
+    job = Job(
+        source=Path(order["source"]),
+        out=Path(order["out"]),
+        recipe=order["recipe"],
+        sample=order.get("sample", ""),
+        text=order.get("text"),
+        threads=int(order["threads"]),
+        memory_bytes=order.get("memory_bytes"),
     )
-    return asdict(done)
+    return asdict(run_recipe(job, tell, gone.is_set, control))
+
+
+def _influence(order: dict[str, Any], gone: threading.Event, say: Say) -> dict[str, object]:
+    from slm_explorer.compression.structure import measure_influence
+
+    found = measure_influence(
+        Path(order["source"]),
+        order["text"],
+        int(order["threads"]),
+        lambda fraction: say({"fraction": fraction}),
+        gone.is_set,
+    )
+    return asdict(found)
 
 
 def _compare(order: dict[str, Any], gone: threading.Event, say: Say) -> dict[str, object]:
@@ -95,12 +140,15 @@ def _told(error: Exception) -> dict[str, object]:
     return {"error": sentence, "kind": WorkerError.__name__}
 
 
-def _watch(gone: threading.Event) -> None:
-    """Notice that the app has hung up. The run ends by itself and deletes what it has written;
-    one that does not is ended, and what it leaves is found at the next start.
+def _watch(gone: threading.Event, control: TrainingControl) -> None:
+    """Pass on what a training is asked, and notice that the app has hung up.
+
+    The run then ends by itself and deletes what it has written; one that does not is ended, and
+    what it leaves is found at the next start.
     """
-    while sys.stdin.buffer.read(1):
-        continue
+    asked = {b"pause": control.pause, b"resume": control.resume, b"finish": control.finish}
+    for line in sys.stdin.buffer:
+        asked[line.strip()]()
     gone.set()
     threading.Event().wait(_GRACE_S)
     os._exit(1)

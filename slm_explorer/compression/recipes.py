@@ -23,6 +23,7 @@ __all__ = [
     "CompressionResult",
     "Divergence",
     "Kind",
+    "LayerInfluence",
     "LayerReport",
     "Method",
     "Option",
@@ -132,6 +133,20 @@ class CompressionResult:
     bytes_after: int
     layers: tuple[LayerReport, ...]
     steps: tuple[StepReport, ...] = ()
+
+
+@dataclass(frozen=True)
+class LayerInfluence:
+    """The sensitivity curve of a model on a text of `tokens` tokens, from the first layer to the
+    last. `influence` is 1 - cosine of what enters and leaves a layer; `losses_without` the loss
+    in nats a token with that one layer left out and `loss` with all of them, both None for models
+    that do not read from left to right.
+    """
+
+    influence: tuple[float, ...]
+    loss: float | None
+    losses_without: tuple[float, ...] | None
+    tokens: int
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,8 @@ _CASTS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
 _COPIED = (".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".vocab")
 _COPIED_NAMES = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
 _COPIED_BYTES = 64 * 2**20
-_NOT_COPIED = ("config.json", "model.safetensors.index.json")
+# The shipped models' evaluation.json holds the parent's marks, not the child's.
+_NOT_COPIED = ("config.json", "model.safetensors.index.json", "evaluation.json")
 
 Report = Callable[[float, LayerReport | None], None]
 """Called with (fraction 0..1, the layer that is done, or None between them)."""
@@ -72,9 +73,12 @@ def compress_checkpoint(
     recipe: str,
     report_progress: Report,
     cancelled: Callable[[], bool],
+    *,
+    whole: str | None = None,
 ) -> CompressionResult:
     """Write the checkpoint in `source`, compressed, as the new folder `out`.
 
+    `recipe` is one step; `whole` the recipe of which it is the last, None: there is no other.
     Raises InvalidRequest for an unknown recipe or where `out` exists, UnsupportedModel where the
     recipe cannot be used on this model, BadCheckpoint for one that is broken or holds NaN or
     infinite weights, StorageError for a full disk, Cancelled; nothing is left then.
@@ -83,7 +87,7 @@ def compress_checkpoint(
     step = storage_step(recipe)
     check_target(out)
     config = read_config(source)
-    reason = why_not(recipe, vars(config))
+    reason = why_not(recipe, config.to_dict())
     if reason is None and step.storage == "native":
         raise InvalidRequest("The recipe native changes nothing: choose another one.")
     if reason is not None:
@@ -97,11 +101,11 @@ def compress_checkpoint(
         with new_folder(out, after + _COPIED_BYTES // 64) as work:
             with SafetensorsWriter(work / "model.safetensors", entries) as writer:
                 layers = _write(writer, items, step, dtype, report_progress, cancelled)
-            _copy_files(source, work)
-            _write_config(source, work, recipe, dtype, items, layers, step)
+            copy_files(source, work)
+            _write_config(source, work, whole or recipe, dtype, items, layers, step)
         before = sum(tensor.nbytes for tensor in stored.tensors.values())
     return CompressionResult(
-        recipe=recipe,
+        recipe=whole or recipe,
         seconds=time.perf_counter() - started,
         peak_memory_bytes=private_memory().peak,
         bytes_before=before,
@@ -226,7 +230,8 @@ def _write(
     return tuple(layers)
 
 
-def _copy_files(source: Path, work: Path) -> None:
+def copy_files(source: Path, work: Path) -> None:
+    """Copy what stands beside the weights: tokenizer, templates, card, licence."""
     for entry in sorted(source.iterdir()):
         wanted = entry.suffix in _COPIED or entry.name.startswith(_COPIED_NAMES)
         if not wanted or entry.name in _NOT_COPIED or not entry.is_file():

@@ -98,7 +98,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         files = weight_files(folder)
         tokenizer = read_tokenizer(folder)
         generation = read_generation_config(folder, config)
-        reason = why_not(spec.recipe, vars(config))
+        reason = why_not(spec.recipe, config.to_dict())
         if reason is not None:
             raise UnsupportedModel(f"{spec.model} cannot be loaded as {spec.recipe}. {reason}")
         with StoredWeights(files, progress) as stored_weights:
