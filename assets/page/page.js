@@ -7,11 +7,12 @@ import { board } from "./board.js";
 import { catalogViews } from "./catalog.js";
 import { downloads, hub, local } from "./hub.js";
 import { meters } from "./meters.js";
+import { hours } from "./meters_hours.js";
 import { code, mask, uses } from "./playground.js";
 import { shape } from "./shape.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { advisor, board, code, downloads, hub, local, meters, shape, strip, uses, ...catalogViews };
+const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 
@@ -22,11 +23,13 @@ function go(name, meter) {
   if (meter) setTimeout(() => document.getElementById(`slm-meter-${meter}`)?.scrollIntoView({ block: "nearest" }), 300);
 }
 
-// Answers for gr.Timer: nothing polls in a hidden page, and the meters only on their own tab.
+// Answers for gr.Timer: nothing polls in a hidden page, and the meters only on their own tab,
+// where they bring the strip along.
 function timers() {
   const active = (on) => ({ __type__: "update", active: on });
   const shown = !document.hidden;
-  return [active(shown), active(shown && tab()?.textContent.trim() === "Meters")];
+  const meters = tab()?.textContent.trim() === "Meters";
+  return [active(shown && !meters), active(shown && meters)];
 }
 
 export function mount(name, element, props, trigger, watch) {

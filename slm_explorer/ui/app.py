@@ -35,7 +35,7 @@ def build_app(services: Services) -> gr.Blocks:
             with gr.Tab("Catalog", id="catalog") as catalog_item:
                 catalog = CatalogTab(services, models)
             with gr.Tab("Meters", id="meters") as meters_item:
-                meters = MetersTab(services)
+                meters = MetersTab(services, strip)
         chat.opens(catalog.card.open_chat, tabs)
         chat.opens(catalog.hub.local.open_chat, tabs)
         chat.refreshes(chat_item.select)

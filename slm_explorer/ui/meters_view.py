@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from slm_explorer.meters.readings import DeviceReading, Snapshot
-from slm_explorer.types import WorkerState
+from slm_explorer.meters.events import Mark
+from slm_explorer.meters.readings import Detail, DeviceReading, Snapshot
+from slm_explorer.meters.shares import shares
+from slm_explorer.runtime.budget import Alarm, MemoryView, alarm
+from slm_explorer.ui.meters_picture import SPAN_S, colour, fullest, picture_view
+from slm_explorer.ui.meters_rows import process_rows
 from slm_explorer.units import format_bytes
 
-SPAN_S = 120.0
-"""Seconds of history that the charts show."""
-
 COLUMNS = (
-    ("Model", "", False),
-    ("Recipe", "How the weights are held", False),
+    ("Part", "", False),
     ("State", "What the process is doing", False),
     ("PSS", "Proportional memory: pages shared with other processes count in part", True),
-    ("USS", "Private memory: what unloading gives back", True),
-    ("Peak", "The most private memory seen since it started", True),
+    ("USS", "Private memory: what ending it gives back", True),
+    ("Peak", "The most private memory seen since it started: its high-water mark", True),
     ("Predicted", "What the app estimated before loading it", True),
     ("CPU", "Percent of one core, over the last second", True),
+    ("CPU time", "Processor seconds since it started", True),
+    ("GPU", "Memory on NVIDIA GPUs, as the driver counts it", True),
+    ("Tokens", "Tokens written since it started", True),
+    ("Energy", "Joules of all its answers, above what the machine takes when idle", True),
 )
 
 
@@ -29,6 +33,7 @@ def strip_view(snapshot: Snapshot) -> dict[str, object]:
     workers = [worker for worker in snapshot.workers if worker.phase != "dead"]
     names = ", ".join(worker.spec.model for worker in workers)
     return {
+        "alarm": alarm_of(snapshot).sentence,
         "items": [
             {
                 "label": "Memory",
@@ -51,15 +56,30 @@ def strip_view(snapshot: Snapshot) -> dict[str, object]:
                 "fraction": None,
                 "meter": "models",
             },
-        ]
+        ],
     }
 
 
+def alarm_of(snapshot: Snapshot) -> Alarm:
+    """How close this snapshot's memory is to its limit."""
+    memory = snapshot.device("memory")
+    if memory is None or memory.total_bytes is None or snapshot.available_bytes is None:
+        return Alarm("ok", 0.0)
+    return alarm(
+        MemoryView(memory.total_bytes, memory.used_bytes, snapshot.available_bytes, memory.source)
+    )
+
+
 def meters_view(
-    snapshot: Snapshot, history: Sequence[Snapshot], *, may_unload: bool
+    snapshot: Snapshot,
+    history: Sequence[Snapshot],
+    *,
+    may_unload: bool,
+    marks: Sequence[Mark] = (),
+    energy: dict[str, object] | None = None,
 ) -> dict[str, object]:
-    """Every device with its history, and every worker."""
-    shown = [past for past in history if snapshot.at - past.at <= SPAN_S]
+    """Every device with its history, who has the memory, and every process of the app."""
+    shown = fullest(snapshot.at, history)
     gauges = []
     for position, device in enumerate(snapshot.devices):
         gauge = _gauge(device, snapshot, shown, position)
@@ -67,17 +87,19 @@ def meters_view(
         gauges.append(gauge)
     if snapshot.gpu_reason is not None:
         gauges.append(_missing_gpu(snapshot.gpu_reason))
-    workers = [worker for worker in snapshot.workers if worker.phase != "dead"]
-    app = "n/a" if snapshot.app_uss_bytes is None else format_bytes(snapshot.app_uss_bytes)
-    budget = "n/a" if snapshot.budget_bytes is None else format_bytes(snapshot.budget_bytes)
+    state = alarm_of(snapshot)
+    colours = {part.key: colour(part) for part in shares(snapshot)}
     return {
         "span_s": SPAN_S,
+        "alarm": {"level": state.level, "sentence": state.sentence},
+        "picture": picture_view(snapshot, history, marks),
         "gauges": gauges,
         "columns": [
             {"text": text, "title": title, "number": number} for text, title, number in COLUMNS
         ],
-        "workers": [_worker(worker, may_unload) for worker in workers],
-        "workers_note": f"budget for all models {budget} · this web app itself {app}",
+        "rows": process_rows(snapshot, colours, may_unload=may_unload),
+        "models": sum(worker.phase != "dead" for worker in snapshot.workers),
+        "energy": energy,
     }
 
 
@@ -95,7 +117,11 @@ def _gauge(
         "note": _method(device),
         "points": _points(now, history, reading) if device.utilization is not None else None,
         "cores": None,
+        "details": [_detail(detail) for detail in device.details],
     }
+    if device.kind == "network":
+        gauge["text"] = _rates(device)
+        gauge["details"] = []
     if device.kind == "cpu":
         gauge["cores"] = [
             {"fraction": round(core, 3), "text": _share(core)} for core in now.cores
@@ -109,7 +135,8 @@ def _gauge(
 def _missing_gpu(reason: str) -> dict[str, object]:
     note = reason.removeprefix("n/a: ")
     return {
-        "id": "gpu", "title": "GPU", "text": "n/a", "note": note, "points": None, "cores": None
+        "id": "gpu", "title": "GPU", "text": "n/a", "note": note, "points": None, "cores": None,
+        "details": [],
     }  # fmt: skip
 
 
@@ -133,6 +160,29 @@ def _title(device: DeviceReading) -> str:
     )
 
 
+def _detail(detail: Detail) -> dict[str, str]:
+    """A figure with its unit; where it was read, or why it is n/a, is its title."""
+    value = detail.value
+    if value is None:
+        return {"text": f"{detail.name} n/a", "title": detail.source.removeprefix("n/a: ")}
+    text = {
+        "share": f"{value:.1%}",
+        "bytes": format_bytes(value),
+        "bytes/s": f"{format_bytes(value)}/s",
+        "Hz": f"{value / 1e9:.2f} GHz",
+        "°C": f"{value:.0f} °C",
+        "cores": f"{value:g}",
+    }[detail.unit]
+    return {"text": f"{detail.name} {text}", "title": detail.source}
+
+
+def _rates(device: DeviceReading) -> str:
+    received, sent = device.detail("received"), device.detail("sent")
+    if received is None or sent is None or received.value is None or sent.value is None:
+        return "n/a"
+    return f"↓ {format_bytes(received.value)}/s  ↑ {format_bytes(sent.value)}/s"
+
+
 def _amount(device: DeviceReading | None) -> str:
     if device is None or device.used_bytes is None:
         return "n/a"
@@ -154,30 +204,3 @@ def _method(device: DeviceReading | None) -> str:
     if device.kind == "cpu":
         return f"{device.name}; {device.source}"
     return device.source
-
-
-def _worker(worker: WorkerState, may_unload: bool) -> dict[str, object]:
-    def size(count: int | None) -> str:
-        return "n/a" if count is None else format_bytes(count)
-
-    state: str = worker.phase
-    if worker.phase == "loading":
-        state = f"loading, {worker.loading_fraction:.0%}"
-    elif worker.phase == "idle":
-        state = f"idle for {worker.idle_s:.0f} s"
-    elif worker.waiting:
-        state = f"{worker.phase}, {worker.waiting} waiting"
-    return {
-        "key": worker.key,
-        "may_unload": may_unload and worker.phase in ("idle", "busy", "loading"),
-        "cells": [
-            worker.spec.model,
-            worker.spec.recipe,
-            state,
-            size(worker.pss_bytes),
-            size(worker.uss_bytes),
-            size(worker.peak_memory_bytes),
-            size(worker.predicted_bytes or None),
-            "n/a" if worker.cpu_percent is None else f"{worker.cpu_percent:.0f} %",
-        ],
-    }

@@ -93,7 +93,7 @@ def launch_arguments(services: Services) -> dict[str, Any]:
         "theme": build_theme(),
         "css_paths": [
             services.assets / "style.css",
-            *(services.assets / "page" / name for name in ("catalog.css", "hub.css")),
+            *(services.assets / "page" / name for name in ("catalog.css", "hub.css", "meters.css")),
         ],
         "app_kwargs": {"middleware": [Middleware(SecurityHeaders)], "routes": [scripts]},
         "max_threads": MAX_THREADS,
