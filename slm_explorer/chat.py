@@ -15,6 +15,7 @@ from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.resolve import ResolvedModel, resolve
 from slm_explorer.compression.recipes import LOADABLE, load_step
+from slm_explorer.energy import energy_row
 from slm_explorer.errors import SlmError
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.tasks import Task, TaskInput, TaskRequest, TaskStats, task_of, tasks_of
@@ -172,6 +173,7 @@ def chat_row(ask: Ask, text: str, stats: GenerationStats) -> dict[str, object]:
         "memory_bytes": stats.memory_bytes,
         "peak_memory_bytes": stats.peak_memory_bytes,
         "seed": stats.seed,
+        **energy_row(stats.energy),
     }
 
 
@@ -190,4 +192,5 @@ def task_row(ask: TaskAsk, stats: TaskStats) -> dict[str, object]:
         "queue_s": stats.queue_s,
         "memory_bytes": stats.memory_bytes,
         "peak_memory_bytes": stats.peak_memory_bytes,
+        **energy_row(stats.energy),
     }

@@ -46,3 +46,13 @@ def plus(total: Energy | None, part: Energy) -> Energy:
     if _LEFT_OUT in total.method and _LEFT_OUT not in method:
         method = f"{method}; {_LEFT_OUT}"
     return Energy(total.joules_low + part.joules_low, total.joules_high + part.joules_high, method)
+
+
+def energy_row(energy: Energy | None) -> dict[str, object]:
+    """Under the command line's keys."""
+    spent = energy or no_energy("n/a: nothing measured it")
+    return {
+        "joules_low": spent.joules_low,
+        "joules_high": spent.joules_high,
+        "energy_method": spent.reason or spent.method,
+    }

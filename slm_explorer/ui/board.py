@@ -9,6 +9,7 @@ from slm_explorer.tasks import AskContext, Task, TaskStats
 from slm_explorer.types import GenerationStats
 from slm_explorer.ui.conversation import ENDED, LETTERS, Answer, Conversation, Turn
 from slm_explorer.ui.examples import example_groups
+from slm_explorer.ui.meters_rows import energy_title, joules
 from slm_explorer.ui.models import Choice
 from slm_explorer.ui.results import result_view
 from slm_explorer.ui.uses import writer_of
@@ -179,6 +180,10 @@ def _process_figures(stats: GenerationStats | TaskStats) -> list[tuple[str, str]
         )
     if stats.queue_s is not None and stats.queue_s >= 0.05:
         figures.append((f"queue {_duration(stats.queue_s)}", "Waiting for other visitors."))
+    if stats.energy is not None:
+        tokens = stats.output_tokens if isinstance(stats, GenerationStats) else 0
+        text = joules(stats.energy) if stats.energy.known else "energy n/a"
+        figures.append((text, energy_title(stats.energy, tokens)))
     return figures
 
 

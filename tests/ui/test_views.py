@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from slm_explorer.energy import Energy, no_energy
 from slm_explorer.meters.readings import DeviceReading, Snapshot
 from slm_explorer.tasks import Task
 from slm_explorer.types import GenerationStats, ModelSpec, WorkerState
@@ -60,6 +61,18 @@ def test_what_was_not_measured_is_not_a_number() -> None:
     said = figures(Answer("m", status="done", stats=stats))
     assert list(said) == ["TTFT n/a", "n/a tok/s", "12 tokens", "n/a"]
     assert "no token after the first" in said["n/a tok/s"]
+
+
+def test_energy_stands_under_an_answer_with_its_method() -> None:
+    spent = Energy(0.6, 0.6, "measured: RAPL, less 3.0 W when idle")
+    said = figures(Answer("m", status="done", stats=replace(STATS, energy=spent)))
+    assert said["0.6 J"] == "50 mJ per token. Measured: RAPL, less 3.0 W when idle."
+    spent = Energy(10.0, 2500.0, "estimated: CPU seconds")
+    said = figures(Answer("m", status="done", stats=replace(STATS, energy=spent)))
+    assert "10 to 2,500 J" in said
+    spent = no_energy("n/a: this machine shows no RAPL counters")
+    said = figures(Answer("m", status="done", stats=replace(STATS, energy=spent)))
+    assert said["energy n/a"] == "Energy is not known: this machine shows no RAPL counters."
 
 
 def test_a_race_is_named_in_the_method() -> None:
