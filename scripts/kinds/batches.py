@@ -22,7 +22,7 @@ MASKED = 0.2
 SHORT_TEXTS, LONG_TEXTS = 160, 48
 JUDGEMENTS = 192
 SCENES, CHANGED = 64, 2
-REWRITINGS = {"number_words": 96, "past_tense": 96, "word_order": 96, "summary": 48}
+REWRITINGS = {"number_words": 160, "past_tense": 96, "word_order": 32, "summary": 48}
 
 
 def generator(name: str, step: int) -> random.Random:

@@ -136,9 +136,9 @@ def _what_is_learnt(member: Member) -> str:
 
 def _training(member: Member, last: dict[str, Any]) -> list[str]:
     unit = "tokens were read" if member.name != TEXT_TO_TEXT else "tokens were read or written"
-    return [
-        f"- Text: our own generator, seed {SEED}, each text seen once; {last['tokens']:,} {unit}. "
-        "No text or data of anybody else.",
+    lines = [
+        f"- Text: our own generator, seed {SEED}, made anew for each step; {last['tokens']:,} "
+        f"{unit}. No text or data of anybody else.",
         f"- {_what_is_learnt(member)}",
         f"- {last['step']:,} steps; Muon at {member.matrix_lr} for the layers' matrices, AdamW at "
         f"{member.other_lr} for the rest; {WARM_UP} steps of warm-up, the last {DECAY:.0%} of the "
@@ -147,6 +147,7 @@ def _training(member: Member, last: dict[str, Any]) -> list[str]:
         f"- Loss at the end: {last['loss']} (the mean of the last 25 steps).",
         f"- {last['seconds'] / 60:.0f} minutes on one core of a shared server, without a GPU.",
     ]
+    return [*lines, f"- {member.note}"] if member.note else lines
 
 
 def _log_table(rows: list[dict[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Numbers below a million as English words, as they are said in Britain."""
+"""Numbers below ten thousand as English words, as they are said in Britain."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ _ONES = (
     "sixteen seventeen eighteen nineteen"
 ).split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-LIMIT = 1_000_000
+LIMIT = 10_000
 
 
 def in_words(number: int) -> str:
-    """Return the words for a number from 0 to 999,999, such as `four thousand and six`."""
+    """Return the words for a number from 0 to 9,999, such as `four thousand and six`."""
     if not 0 <= number < LIMIT:
         raise ValueError(f"{number} is not between 0 and {LIMIT - 1}")
     thousands, rest = divmod(number, 1000)
     if not thousands:
         return _below_thousand(rest)
-    words = f"{_below_thousand(thousands)} thousand"
+    words = f"{_ONES[thousands]} thousand"
     if not rest:
         return words
     return f"{words} {'and ' if rest < 100 else ''}{_below_thousand(rest)}"

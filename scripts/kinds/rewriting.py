@@ -11,7 +11,7 @@ from sprouts.split import Key, Split, split_of
 from sprouts.stories import Story
 from sprouts.world import HERO_NAMES, KINDS, NAMES, OBJECTS, PLACES, article
 
-from .numbers import LIMIT, in_words
+from .numbers import in_words
 from .tense import IRREGULAR, REGULAR, STANDS_ALONE, TAKES_OBJECT, invented_verb, past, present
 
 
@@ -26,11 +26,10 @@ class Rewriting:
 
 
 def _number(rng: random.Random, split: Split) -> int:
-    """Draw a number of one to six digits, each length as often as the others but the shortest."""
+    """Draw a number of one to four digits, longer ones more often."""
     while True:
-        digits = rng.choice((2, 3, 3, 4, 4, 5, 5, 6, 6)) if split is Split.HELD_OUT else None
-        digits = digits or rng.choice((1, 2, 3, 3, 4, 4, 5, 5, 6, 6))
-        number = rng.randrange(10 ** (digits - 1) if digits > 1 else 0, min(10**digits, LIMIT))
+        digits = rng.choice((1, 2, 2, 3, 3, 3, 4, 4, 4, 4))
+        number = rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits)
         # The words of small numbers are parts of all others, so they are never held out.
         held_out = number >= 100 and split_of(("number", number)) is Split.HELD_OUT
         if held_out is (split is Split.HELD_OUT):
