@@ -45,7 +45,7 @@ export function picture(value) {
       "aria-label": `Memory by part over ten minutes; the chart is ${value.top_text} high` },
       h("line", { class: "slm-floor", x1: 0, x2: WIDTH, y1: HEIGHT, y2: HEIGHT }),
       stack(value), across(value.budget, "budget"), across(value.limit, "limit"), across(value.peak, "peak")),
-    h("div", { class: "slm-marks" }, value.marks.map((mark) =>
+    h("div", { class: "slm-marks", style: `height:${kinds.length * 11 + 2}px` }, value.marks.map((mark) =>
       h("span", { class: `slm-mark slm-mark-${mark.kind}`, style: `left:${percent(mark.x)};top:${mark.row * 11}px`, title: mark.title }, GLYPHS[mark.kind]))),
     h("p", { class: "slm-axis slm-quiet slm-num" }, h("span", {}, "10 min ago"), h("span", {}, `chart height ${value.top_text}`), h("span", {}, "now")),
     h("ul", { class: "slm-legend slm-quiet" },

@@ -6,11 +6,13 @@ tells no PSS, with its USS. The rest is the difference to what the container or 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar, cast
 
-from slm_explorer.meters.readings import Snapshot
+from slm_explorer.meters.readings import Helper, Snapshot
 
+T = TypeVar("T", int, float)
 ShareKind = Literal["app", "helper", "worker", "others"]
 
 
@@ -41,8 +43,8 @@ def shares(snapshot: Snapshot) -> tuple[Share, ...]:
             found.append(Share(kind, key, name, size))
 
     add("app", "app", "this web app", snapshot.app_pss_bytes, snapshot.app_uss_bytes)
-    for helper in snapshot.helpers:
-        add("helper", f"helper {helper.pid}", helper.part, helper.pss_bytes, helper.uss_bytes)
+    for group in grouped(snapshot.helpers):
+        add("helper", f"helper {group.part}", group.part, group.pss_bytes, group.uss_bytes)
     for worker in snapshot.workers:
         if worker.pid is not None and worker.phase != "dead":
             name = worker.spec.model
@@ -56,6 +58,28 @@ def shares(snapshot: Snapshot) -> tuple[Share, ...]:
         name = "other programs and the system" if machine else "kernel, files and other programs"
         found.append(Share("others", "others", name, rest))
     return tuple(found)
+
+
+def grouped(helpers: Iterable[Helper]) -> list[Helper]:
+    """The helpers of one part as one, with the first's pid; a sum is unknown where one part is."""
+    groups: dict[str, list[Helper]] = {}
+    for helper in helpers:
+        groups.setdefault(helper.part, []).append(helper)
+    return [
+        Helper(
+            found[0].pid,
+            part if len(found) == 1 else f"{part}, {len(found)} processes",
+            _sum([each.pss_bytes for each in found]),
+            _sum([each.uss_bytes for each in found]),
+            _sum([each.cpu_percent for each in found]),
+        )
+        for part, found in groups.items()
+    ]
+
+
+def _sum(values: Sequence[T | None]) -> T | None:
+    known = [value for value in values if value is not None]
+    return None if len(known) < len(values) else cast(T, sum(known))
 
 
 def remainder(snapshot: Snapshot, parts: list[Share]) -> int | None:

@@ -29,7 +29,7 @@ def hours_view(rows: Kept, now: float) -> dict[str, object]:
     cpu = [(row, _number(row, "cpu")) for row in shown]
     of = "limit n/a" if limit is None else f"height is the limit, {format_bytes(limit)}"
     return {
-        "note": f"{len(shown)} minutes kept of the last 24 hours.",
+        "note": f"Kept of the last 24 hours: {len(shown)} min.",
         "span_s": HOURS_SPAN_S,
         "charts": [
             {"title": "Memory, the highest of each minute", "points": _points(memory, now),
@@ -49,7 +49,7 @@ def csv_file(name: str, text: str, now: float) -> dict[str, str]:
 def _points(
     values: Sequence[tuple[Mapping[str, object], float | None]], now: float
 ) -> list[list[float | None]]:
-    """[seconds ago, the highest of a few minutes]; a time without rows is a gap."""
+    """[seconds ago, the highest of a few minutes], as steps; a time without rows is a gap."""
     buckets: dict[int, list[float]] = {}
     for row, value in values:
         found = buckets.setdefault(int((now - _at(row)) // (HOURS_SPAN_S / _POINTS)), [])
@@ -59,9 +59,10 @@ def _points(
     before: int | None = None
     for bucket in sorted(buckets, reverse=True):
         ago = round(bucket * HOURS_SPAN_S / _POINTS)
+        highest = round(max(buckets[bucket]), 3) if buckets[bucket] else None
         if before is not None and before - bucket > 1:
             points.append([ago, None])
-        points.append([ago, round(max(buckets[bucket]), 3) if buckets[bucket] else None])
+        points += [[ago + round(HOURS_SPAN_S / _POINTS), highest], [ago, highest]]
         before = bucket
     return points
 

@@ -120,11 +120,12 @@ def _glyphs(now: float, marks: Sequence[Mark]) -> list[dict[str, object]]:
     groups: dict[tuple[EventKind, int], list[Mark]] = {}
     for mark in marks:
         groups.setdefault((mark.kind, int(mark.at // (SPAN_S / BUCKETS))), []).append(mark)
+    rows = [kind for kind in KINDS if any(kind == found for found, _ in groups)]
     return [
         {
             "x": _x(now - found[0].at),
             "kind": kind,
-            "row": KINDS.index(kind),
+            "row": rows.index(kind),
             "title": _title(kind, found, now),
         }
         for (kind, _), found in groups.items()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from slm_explorer.energy import Energy
 from slm_explorer.meters.readings import Snapshot
+from slm_explorer.meters.shares import grouped
 from slm_explorer.types import WorkerState
 from slm_explorer.units import format_bytes
 
@@ -21,12 +22,12 @@ def process_rows(
         _NOTHING, _NOTHING, _percent(snapshot.app_cpu_percent),
     ]  # fmt: skip
     rows = [_row("app", app, colours)]
-    for helper in snapshot.helpers:
+    for helper in grouped(snapshot.helpers):
         cells = [
             helper.part, "runs", size(helper.pss_bytes), size(helper.uss_bytes), _NOTHING,
             _NOTHING, _percent(helper.cpu_percent),
         ]  # fmt: skip
-        rows.append(_row(f"helper {helper.pid}", cells, colours))
+        rows.append(_row(f"helper {helper.part}", cells, colours))
     for worker in snapshot.workers:
         if worker.phase != "dead":
             row = _row(worker.key, _worker(worker), colours)
