@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import GenerationConfig
 
 from slm_explorer.compression.distillation import (
     Batch,
@@ -32,6 +31,7 @@ from slm_explorer.compression.training_budget import (
     rate_share,
     rows_at_once,
 )
+from slm_explorer.compression.training_pair import Pair, load_pair
 from slm_explorer.compression.training_plan import (
     Ending,
     TrainingControl,
@@ -45,7 +45,6 @@ from slm_explorer.compression.training_text import (
     parents_text,
     user_text,
 )
-from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.folder import weight_files
 from slm_explorer.engines.weights import StoredWeights
 from slm_explorer.errors import (
@@ -53,9 +52,7 @@ from slm_explorer.errors import (
     Cancelled,
     InvalidRequest,
     TrainingDiverged,
-    UnsupportedModel,
 )
-from slm_explorer.types import ModelSpec
 
 Report = Callable[[str, float, TrainingPoint | None], None]
 """Called with (what is being done, its fraction 0..1, a point of the learning or None)."""
@@ -85,53 +82,12 @@ def train(
     that are broken, StorageError for a full disk, Cancelled; `out` may be there in part then.
     """
     report("reading both models", 0.0, None)
-    run = _Run(_load(parent, student), plan, report, cancelled, control)
+    run = _Run(load_pair(parent, student), plan, report, cancelled, control)
     summary = run.train(text)
     with StoredWeights(weight_files(student), lambda _fraction, _stage: None) as stored:
         dtype = stored.dtype
     save_checkpoint(run.pair.student.model.to(dtype), student, out, cancelled)
     return summary
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """Student in float32 and its parent. `encoder`: they fill in masked words; `cosine`: their
-    hidden states can be compared.
-    """
-
-    student: LoadedModel
-    parent: LoadedModel
-    encoder: bool
-    cosine: bool
-
-
-def _load(parent: Path, student: Path) -> _Pair:
-    pupil = _loaded(student, "f32")
-    teacher = _loaded(parent, "bf16" if fast_bf16() else "f32")
-    tasks = pupil.info.tasks
-    if not {"chat", "fill-mask"} & set(tasks):
-        raise UnsupportedModel(
-            f"{parent.name} is for {' and '.join(tasks)}: training works on decoders, and on "
-            "encoders with a masked-language head."
-        )
-    if pupil.info.vocab_size != teacher.info.vocab_size:
-        raise InvalidRequest(
-            "The student has another vocabulary than its parent: distillation compares them token "
-            "by token."
-        )
-    encoder = "fill-mask" in tasks
-    same_width = pupil.config.hidden_size == teacher.config.hidden_size
-    return _Pair(pupil, teacher, encoder, encoder and same_width)
-
-
-def _loaded(folder: Path, recipe: str) -> LoadedModel:
-    spec = ModelSpec(
-        model=folder.name, path=str(folder), recipe=recipe, threads=torch.get_num_threads()
-    )
-    loaded = load_model(spec, lambda _fraction, _stage: None)
-    # What it writes is decided here; the checkpoint's defaults must not fill in the rest.
-    loaded.model.generation_config = GenerationConfig()
-    return loaded
 
 
 class _Clock:
@@ -173,7 +129,7 @@ class _Run:
 
     def __init__(
         self,
-        pair: _Pair,
+        pair: Pair,
         plan: TrainingPlan,
         report: Report,
         cancelled: Callable[[], bool],
