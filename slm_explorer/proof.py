@@ -249,6 +249,10 @@ def _speeds(
 ) -> tuple[Mapping[str, object], ...]:
     """Rows of a benchmark in which both take turns, so that their ratio is fair."""
     specs = [tools.chat.spec(str(folder)) for folder in folders]
+    for state in tools.manager.states():
+        # What a worker has answered before would count in its memory.
+        if state.spec in specs and state.phase == "idle":
+            tools.manager.unload(state.key)
     plan = BenchPlan()
     said = iter(range(len(specs) * (plan.repeats + 1)))
 

@@ -47,8 +47,9 @@ from slm_explorer.runtime.budget import budget
 from slm_explorer.runtime.launcher import LocalLauncher
 from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.settings import Settings
-from slm_explorer.skills import list_suites, load_suite
+from slm_explorer.skills import SkillItem, list_suites, load_suite
 from slm_explorer.store import Load, Store
+from slm_explorer.task_suites import TaskItem, load_task_suite
 from slm_explorer.types import ModelInfo, ModelSpec
 
 # What a footprint counts for the KV cache when no conversation has been seen yet.
@@ -58,9 +59,10 @@ EXPECTED_CONTEXT_TOKENS = 2048
 _SMALL_MODEL_BYTES = 10**9
 _NEWEST_LOADS = 20
 
-_log = logging.getLogger(__name__)
 # One row a minute: a week of them is a few megabytes.
 METERS_KEPT_S = 7 * 86400.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,10 @@ class Services:
         return found.verdict in ("fits", "tight")
 
     @property
-    @property
     def sampler(self) -> Sampler:
         return self.meters.sampler
 
+    @property
     def correction(self) -> Correction:
         """What the loads on this machine so far say of the estimated base."""
         return memory_correction(self.store)
@@ -168,15 +170,19 @@ class Services:
         suite: str | None,
         report: Callable[[str], None],
     ) -> Iterator[dict[str, object]]:
-        """A row for each model: on the text, on one suite, or on all suites where none is named."""
-        suites = list_suites(self.assets)
-        if suite is not None and suite not in suites:
-            raise InvalidRequest(f"No suite is called {suite!r}; there are {', '.join(suites)}.")
-        chosen = [suite] if suite else ([] if text else list(suites))
+        """A row for each model: on the text, on one suite, or on all of its suites where none is
+        named: those of the tasks that it was made for.
+        """
         cancel = threading.Event()
         for model in models:
-            for name in chosen:
-                items = load_suite(suites[name])
+            suites = {} if text is not None and suite is None else self._suites(model)
+            if suite not in (None, *suites) or not (suites or text):
+                called = f" called {suite!r}" if suite else ""
+                names = ", ".join(suites) or "none"
+                raise InvalidRequest(f"{model} has no suite{called}; there are: {names}.")
+            for name, items in suites.items():
+                if suite not in (None, name):
+                    continue
                 row = evaluate_suite(self.chat, model, recipe, name, items, report, cancel)
                 self._keep("evaluate", row)
                 yield row
@@ -184,6 +190,15 @@ class Services:
                 row = evaluate_text(self.chat, model, recipe, text, report, cancel)
                 self._keep("evaluate", row)
                 yield row
+
+    def _suites(self, model: str) -> dict[str, tuple[SkillItem, ...] | tuple[TaskItem, ...]]:
+        """The suites by name, read; none for a use that has no suites."""
+        found: dict[str, tuple[SkillItem, ...] | tuple[TaskItem, ...]] = {}
+        for task in self.chat.tasks(model):
+            for name, path in list_suites(self.assets, task).items():
+                writes = task in ("chat", "text-to-text")
+                found[name] = load_suite(path) if writes else load_task_suite(path, task)
+        return found
 
     def meters_row(self) -> dict[str, object]:
         """A fresh reading of every meter; rates are over the second before it."""
@@ -307,6 +322,7 @@ def build_services(settings: Settings) -> Services:
         process_memory=meters.processes.private_bytes,
         settings=settings,
         on_load=on_load,
+        observer=meters,
     )
     chat = ChatService(catalog, manager, assets, threads=threads, home=settings.home)
     tools = Tools(chat, manager, assets, threads)
@@ -320,9 +336,9 @@ def build_services(settings: Settings) -> Services:
         lab=LabService(
             Runner(tools, lab_folder(settings.home), meters.processes.private_bytes, total_budget),
             store,
+            settings,
         ),
         meters=meters,
-        observer=meters,
         store=store,
         memory_limit=read_memory().limit,
         threads=threads,

@@ -21,8 +21,9 @@ PROCESS_BYTES = 300_000_000
 # it.
 _COPIES = 4
 # Bytes a weight while a student learns: itself, its gradient and two moments in float32, and the
-# teacher's in bfloat16 beside it.
+# teacher's in bfloat16 beside it; and what a step of some rows takes besides.
 _TRAINED_BYTES = 18
+_STEP_BYTES = 1_000_000_000
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def compressing_bytes(facts: CheckpointFacts, recipe: str) -> int:
     needed = PROCESS_BYTES + _COPIES * largest
     weights = facts.parameters or facts.weights_bytes
     if any(step.recipe.kind == "training" for step in steps):
-        return needed + _TRAINED_BYTES * weights
+        return needed + _TRAINED_BYTES * weights + _STEP_BYTES
     if any(step.recipe.storage is None for step in steps):
         return needed + 2 * facts.weights_bytes
     return needed

@@ -19,8 +19,10 @@ from slm_explorer.catalog.resolve import ResolvedModel
 from slm_explorer.chat import ChatService
 from slm_explorer.compress import CompressionProgress, compress
 from slm_explorer.compression.recipes import CompressionResult
+from slm_explorer.compression.training_plan import TrainingControl
 from slm_explorer.compression.workspace import new_folder
 from slm_explorer.errors import Cancelled
+from slm_explorer.lab.archive import loading_code
 from slm_explorer.lab.history import MODEL, PAGE, REPORT
 from slm_explorer.lab.report import Made, make_report
 from slm_explorer.lab.report_html import report_page
@@ -40,6 +42,7 @@ class Job:
 
     def __init__(self, run: Run) -> None:
         self.cancel = threading.Event()
+        self.control = TrainingControl()
         self._lock = threading.Lock()
         self._run = run
         self._began: float | None = None
@@ -98,7 +101,8 @@ class Runner:
         job.change(name=parent.name)
         with new_folder(self.folder / run.id, 0) as work:
             result = self._compress(job, parent, work / MODEL)
-            job.change(state="proving", stage="reloading both models", fraction=0.0, eta_s=None)
+            job.change(state="proving", stage="reloading both models", fraction=0.0, eta_s=None,
+                       can_pause=False, paused=False)  # fmt: skip
             try:
                 proof = self._prove(job, parent, work / MODEL)
             finally:
@@ -110,7 +114,8 @@ class Runner:
                 self.tools.threads,
             )
             (work / REPORT).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-            (work / PAGE).write_text(report_page(report), encoding="utf-8")
+            code = loading_code(work / MODEL)
+            (work / PAGE).write_text(report_page(report, code), encoding="utf-8")
             if job.cancel.is_set():
                 raise Cancelled("The run was stopped.")
         job.change(state="done", stage="done", fraction=1.0, eta_s=None, kept=True, report=report,
@@ -139,6 +144,9 @@ class Runner:
                 threads=self.tools.threads,
                 cancel=job.cancel,
                 started=started,
+                text=order.text,
+                control=job.control,
+                memory_bytes=needed,
             ):
                 if isinstance(event, CompressionResult):
                     return event
@@ -146,11 +154,17 @@ class Runner:
         raise AssertionError("a compression ends with its result")
 
     def _note(self, job: Job, event: CompressionProgress, seconds: float) -> None:
-        run = job.run
-        layers = run.layers if event.layer is None else (*run.layers, event.layer)
+        run, point = job.run, event.training
         # The first moments say more of the start than of the speed.
         left = seconds * (1 - event.fraction) / event.fraction if event.fraction > 0.02 else None
-        job.change(fraction=event.fraction, layers=layers, eta_s=left)
+        job.change(
+            stage=event.stage or run.stage,
+            fraction=event.fraction,
+            layers=run.layers if event.layer is None else (*run.layers, event.layer),
+            training=run.training if point is None else (*run.training, point),
+            can_pause=point is not None or (run.can_pause and event.layer is None),
+            eta_s=None if run.paused else left,
+        )
 
     def _prove(self, job: Job, parent: ResolvedModel, child: Path) -> dict[str, object]:
         sprout = parent.card is not None and parent.card.shipped
@@ -178,7 +192,7 @@ class Runner:
 
     @contextmanager
     def _watched(self, job: Job) -> Iterator[Callable[[int], None]]:
-        """Calls `watch(pid)` makes: from then on the run shows that process's memory."""
+        """Gives a function for a process's number: the run shows that one's memory from then on."""
         ended = threading.Event()
         pids: list[int] = []
 

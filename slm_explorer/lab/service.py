@@ -1,276 +1,109 @@
-"""The lab: one run at a time, the others in a queue; a history that outlives restarts.
-
-A run belongs to the app and not to the page that asked for it: closing a tab stops nothing.
-"""
+"""The lab as the page and the command line use it: runs, what to choose, and what comes of it."""
 
 from __future__ import annotations
 
-import logging
-import os
-import re
-import secrets
-import shutil
+import json
 import threading
-import time
-from dataclasses import replace
 from pathlib import Path
 
-from slm_explorer.catalog.checkpoint import inspect_checkpoint
-from slm_explorer.catalog.resolve import is_lab_run
-from slm_explorer.compression.recipes import parse_recipe, why_not
-from slm_explorer.compression.workspace import remove_leftovers
-from slm_explorer.errors import (
-    Cancelled,
-    InvalidRequest,
-    SlmError,
-    StorageError,
-    UnknownModel,
-    UnsupportedModel,
-)
-from slm_explorer.lab.history import (
-    INTERRUPTED,
-    reports_in,
-    run_of_report,
-    run_of_row,
-    run_row,
-)
-from slm_explorer.lab.lock import HomeLock
-from slm_explorer.lab.runner import Job, Runner
-from slm_explorer.lab.types import Order, Run
+from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
+from slm_explorer.compress import SAMPLE, influence
+from slm_explorer.compression.recipes import LayerInfluence
+from slm_explorer.errors import InvalidRequest
+from slm_explorer.hub.push import push_folder
+from slm_explorer.lab.archive import loading_code, read_me, write_archive
+from slm_explorer.lab.choices import choices_of, estimate
+from slm_explorer.lab.history import MODEL, PAGE, REPORT
+from slm_explorer.lab.per_token import Pair, compare_tokens
+from slm_explorer.lab.queue import RunQueue
+from slm_explorer.lab.room import compressing_bytes, room_for
+from slm_explorer.lab.runner import Runner
+from slm_explorer.lab.types import Choice, Run, Sensitivity, TokenComparison
+from slm_explorer.settings import Settings
 from slm_explorer.store import Store
 
-MAX_WAITING = 20
-# A run that is told to stop deletes what it has written; this long closing waits for it.
-_CLOSE_S = 40.0
 
-_log = logging.getLogger(__name__)
+class LabService(RunQueue):
+    """The queue of runs, and what can be had of the finished ones. Safe to call from any thread."""
 
+    def __init__(self, runner: Runner, store: Store, settings: Settings) -> None:
+        super().__init__(runner, store)
+        self._settings = settings
 
-class LabService:
-    """Safe to call from any thread. Reads the history at the first call; starts its thread at
-    the first run.
-    """
-
-    def __init__(self, runner: Runner, store: Store) -> None:
-        self._runner = runner
-        self._folder = runner.folder
-        self._store = store
-        self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
-        self._jobs: dict[str, Job] | None = None
-        self._queue: list[Job] = []
-        self._thread: threading.Thread | None = None
-        self._closed = False
-        self._home_lock = HomeLock(runner.folder)
-
-    def submit(self, order: Order) -> str:
-        """Put a run in the queue; returns its id at once.
-
-        Raises at once what can be known before it begins: InvalidRequest for a recipe that is
-        none, UnknownModel, BadCheckpoint, UnsupportedModel where the recipe cannot be used on
-        this model, InvalidRequest where the queue is full.
+    def choices(self, model: str) -> tuple[Choice, ...]:
+        """Every step of a recipe for this model, with its default value: what it does, why not,
+        and what to expect. Raises what finding the model does.
         """
-        parse_recipe(order.recipe)
-        parent = self._runner.tools.chat.resolve(order.model)
-        reason = why_not(order.recipe, inspect_checkpoint(parent.path).config)
-        if reason is not None:
-            raise UnsupportedModel(f"{order.recipe} cannot be used on {parent.name}. {reason}")
-        run = Run(
-            id=_new_id(parent.name, order.recipe),
-            order=replace(order, model=parent.id),
-            state="queued",
-            created_at=time.time(),
-            name=parent.name,
-            stage="waiting",
-        )
-        with self._changed:
-            jobs = self._open()
-            if self._closed:
-                raise InvalidRequest("The app is shutting down: start it again first.")
-            if not self._home_lock.held:
-                raise InvalidRequest(
-                    f"Another slm-explorer runs the lab in {self._folder}: use that one, or "
-                    "start this one with another --home."
-                )
-            if len(self._queue) >= MAX_WAITING:
-                raise InvalidRequest(
-                    f"{MAX_WAITING} runs are waiting already: cancel one, or come back later."
-                )
-            # Before the thread can write what comes after.
-            self._keep(run)
-            job = jobs[run.id] = Job(run)
-            self._queue.append(job)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="lab", daemon=True)
-                self._thread.start()
-            self._changed.notify_all()
-        return run.id
+        return choices_of(self._facts(model), self.runs())
 
-    def run(self, run_id: str) -> Run:
-        """The run as it is now. UnknownModel where there is none."""
-        with self._lock:
-            return self._seen(self._job(run_id))
+    def estimate(self, model: str, recipe: str) -> Choice:
+        """The same for a whole recipe. InvalidRequest for one that is none."""
+        return estimate(recipe, self._facts(model), self.runs())
 
-    def runs(self) -> tuple[Run, ...]:
-        """All runs, newest first."""
-        with self._lock:
-            jobs = list(self._open().values())
-            return tuple(self._seen(job) for job in reversed(jobs))
+    def sensitivity(self, model: str, cancel: threading.Event) -> Sensitivity:
+        """What each layer of a model does to a shipped text. Takes seconds to minutes.
 
-    def cancel(self, run_id: str) -> None:
-        """Stop it, whatever it does; nothing of it is kept. An ended run stays as it is."""
-        with self._lock:
-            job = self._job(run_id)
-            job.cancel.set()
-            if job not in self._queue:
-                return
-            self._queue.remove(job)
-            job.change(state="cancelled", stage="cancelled")
-        self._keep(job.run)
-
-    def delete(self, run_id: str) -> None:
-        """Forget an ended run, and delete its model. InvalidRequest while it runs, or while its
-        model answers somebody.
+        Raises UnsupportedModel for models without layers in a row, DoesNotFit, Cancelled.
         """
-        with self._lock:
-            job = self._job(run_id)
-            if not job.run.ended:
-                raise InvalidRequest(f"{run_id} is not finished: cancel it first.")
-            folder = self._folder / job.run.id
-            self._unload(folder, run_id)
-            _remove(folder)
-            del self._open()[run_id]
-        try:
-            self._store.forget_lab_run(run_id)
-        except StorageError as error:
-            _log.warning("%s", error)
+        tools, parent = self._runner.tools, self._runner.tools.chat.resolve(model)
+        needed = compressing_bytes(inspect_checkpoint(parent.path), "drop-layers:1")
+        with room_for(tools.manager, f"Reading with {parent.name}", needed, cancel) as room:
+            for event in influence(
+                parent.path, threads=tools.threads, cancel=cancel, started=room.started
+            ):
+                if isinstance(event, LayerInfluence):
+                    return Sensitivity(
+                        event.influence, SAMPLE, event.tokens, event.loss, event.losses_without
+                    )
+        raise AssertionError("a measurement ends with its result")
 
-    def close(self) -> None:
-        """Stop the run under way and forget the queue; both are shown as interrupted later."""
-        with self._changed:
-            self._closed = True
-            stopped, self._queue = self._queue, []
-            for job in (self._jobs or {}).values():
-                if not job.run.ended:
-                    job.cancel.set()
-            self._changed.notify_all()
-        for job in stopped:
-            job.change(state="failed", stage="interrupted", error=INTERRUPTED)
-            self._keep(job.run)
-        if self._thread is not None:
-            self._thread.join(_CLOSE_S)
-        self._home_lock.release()
+    def per_token(
+        self,
+        run_id: str,
+        text: str,
+        visitor: str = "local",
+        cancel: threading.Event | None = None,
+    ) -> TokenComparison:
+        """A text of at most MAX_TOKEN_TEXT characters as parent and child read it.
 
-    # The lock is held where a name starts with an underscore, but for the thread's own.
+        Raises InvalidRequest for a run without a model, UnknownModel where the parent is gone,
+        and what compare_tokens does.
+        """
+        run, chat = self.run(run_id), self._runner.tools.chat
+        self._whole(run)
+        pair = Pair(chat.spec(run.order.model), chat.spec(f"lab/{run.id}"))
+        stop = threading.Event() if cancel is None else cancel
+        return compare_tokens(self._runner.tools.manager, pair, text, visitor, stop)
 
-    def _job(self, run_id: str) -> Job:
-        job = self._open().get(run_id)
-        if job is None:
-            shown = run_id if is_lab_run(run_id) else "that"
-            raise UnknownModel(f"The lab has no run {shown}: it may have been deleted.")
-        return job
+    def archive(self, run_id: str) -> Path:
+        """A zip with the model's folder, the reports and how to load it."""
+        run = self.run(run_id)
+        return write_archive(self._whole(run), run.id)
 
-    def _seen(self, job: Job) -> Run:
-        run = job.run
-        if run.state != "queued" or job not in self._queue:
-            return run
-        running = sum(1 for each in self._open().values() if each.run.state in _WORKING)
-        return replace(run, ahead=self._queue.index(job) + running)
+    def report_html(self, run_id: str) -> Path:
+        """The report as one page."""
+        return self._whole(self.run(run_id)) / PAGE
 
-    def _open(self) -> dict[str, Job]:
-        if self._jobs is None:
-            self._jobs = {run.id: Job(run) for run in self._history()}
-        return self._jobs
+    def snippet(self, run_id: str, folder: str | None = None) -> str:
+        """The lines of Python that load the model, from where it is or from `folder`."""
+        model = self._whole(self.run(run_id)) / MODEL
+        return loading_code(model, str(model) if folder is None else folder)
 
-    def _history(self) -> list[Run]:
-        ours = self._home_lock.take()
-        if ours:
-            remove_leftovers(self._folder)
-        reports = {report["run"]: report for report in reports_in(self._folder)}
-        try:
-            rows = self._store.lab_runs()
-        except StorageError as error:
-            _log.warning("%s", error)
-            rows = []
-        runs = {}
-        for row in rows:
-            run = run_of_row(row, kept=row["id"] in reports)
-            if not run.ended and ours:
-                run = replace(run, state="failed", stage="interrupted", error=INTERRUPTED)
-            runs[run.id] = run
-        for run_id, report in reports.items():
-            if run_id not in runs or runs[run_id].state != "done":
-                runs[run_id] = run_of_report(report)
-        return sorted(runs.values(), key=lambda run: run.created_at)
+    def push(self, run_id: str, hub_id: str, *, private: bool = True) -> str:
+        """Put the model, its report and a README on the Hub with this machine's own sign-in, and
+        return its address. Raises what push_folder does.
+        """
+        run = self.run(run_id)
+        model = self._whole(run) / MODEL
+        report = (model.parent / REPORT).read_text(encoding="utf-8")
+        extra = {REPORT: report, "README.md": read_me(json.loads(report), model, "FOLDER")}
+        return push_folder(self._settings, model, extra, hub_id, private=private)
 
-    def _unload(self, folder: Path, run_id: str) -> None:
-        manager = self._runner.tools.manager
-        loaded = [
-            state
-            for state in manager.states()
-            if state.spec.path is not None and Path(state.spec.path).is_relative_to(folder)
-        ]
-        if any(state.phase in ("busy", "loading") for state in loaded):
-            raise InvalidRequest(f"The model of {run_id} is answering: stop it first.")
-        for state in loaded:
-            manager.unload(state.key)
+    def _facts(self, model: str) -> CheckpointFacts:
+        return inspect_checkpoint(self._runner.tools.chat.resolve(model).path)
 
-    # The thread.
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                while not self._queue and not self._closed:
-                    self._changed.wait()
-                if self._closed:
-                    return
-                job = self._queue.pop(0)
-            self._perform(job)
-
-    def _perform(self, job: Job) -> None:
-        try:
-            self._keep(replace(job.run, state="compressing"))
-            self._runner.perform(job)
-        except Cancelled:
-            if self._closed:
-                job.change(state="failed", stage="interrupted", error=INTERRUPTED)
-            else:
-                job.change(state="cancelled", stage="cancelled", eta_s=None)
-        except SlmError as error:
-            job.change(state="failed", stage="failed", eta_s=None, error=str(error))
-        except Exception as error:  # the run's boundary: the queue must go on behind it
-            _log.exception("A run of the lab failed unexpectedly")
-            sentence = (
-                f"The run failed unexpectedly ({type(error).__name__}: {error}): try again, and "
-                "report it if it stays."
-            )
-            job.change(state="failed", stage="failed", eta_s=None, error=sentence)
-        self._keep(job.run)
-
-    def _keep(self, run: Run) -> None:
-        try:
-            self._store.keep_lab_run(run.id, run.created_at, run_row(run))
-        except StorageError as error:
-            _log.warning("%s", error)
-
-
-_WORKING = ("compressing", "proving")
-
-
-def _new_id(name: str, recipe: str) -> str:
-    words = re.sub(r"[^a-z0-9]+", "-", f"{name[:40]}-{recipe[:40]}".lower()).strip("-")
-    return f"{words or 'run'}-{secrets.token_hex(3)}"
-
-
-def _remove(folder: Path) -> None:
-    """Delete a run's folder so that a kill meanwhile leaves no half of a model in its place."""
-    if not folder.exists():
-        return
-    doomed = folder.parent / f".{folder.name[:100]}.slm-partial-{secrets.token_hex(4)}"
-    try:
-        os.rename(folder, doomed)  # noqa: PTH104
-        shutil.rmtree(doomed)
-    except OSError as error:
-        raise StorageError(
-            f"{folder} could not be deleted ({error.strerror}): check its permissions."
-        ) from error
+    def _whole(self, run: Run) -> Path:
+        folder = self._folder / run.id
+        if not run.kept or not (folder / MODEL).is_dir():
+            raise InvalidRequest(f"{run.id} has no model on this disk: run it again first.")
+        return folder

@@ -95,11 +95,11 @@ class Run:
 class Choice:
     """One step of a recipe for one model: may it be used, and what would come of it.
 
-    `kind` is storage, structure, training or study. `value` says what may follow the colon, None
-    where nothing does, and `default` what to begin with. `reason_not` is why it cannot be used
-    here, None where it can. `bytes_estimate` is of the weights on disk; `seconds_estimate` comes
-    from this machine's earlier runs. Both are None where there is nothing to tell them from,
-    and `estimate_reason` says what they rest on or why they are missing.
+    `kind` is storage, structure, training or study. `reason_not` is why it cannot be used here
+    with its default value, None where it can. `bytes_estimate` is of the weights on disk;
+    `seconds_estimate` comes from this machine's earlier runs, the proof counted. Both are None
+    where there is nothing to tell them from, and `estimate_reason` says what they rest on or why
+    they are missing.
     """
 
     name: str
@@ -111,8 +111,6 @@ class Choice:
     bytes_estimate: int | None
     seconds_estimate: float | None
     estimate_reason: str = ""
-    value: str | None = None
-    default: str | None = None
 
 
 @dataclass(frozen=True)
@@ -140,8 +138,13 @@ class TokenComparison:
 @dataclass(frozen=True)
 class Sensitivity:
     """How much each layer changes what passes through it (block influence, 1 - cosine), from
-    the first to the last; the layers with the least go first. `text` names what was read.
+    the first to the last; the layers with the least go first. `text` names what was read,
+    `tokens` tokens of it. `loss` is the whole model's there, in nats a token, and
+    `losses_without` that without each layer; None where that was not measured.
     """
 
     influence: tuple[float, ...]
     text: str
+    tokens: int = 0
+    loss: float | None = None
+    losses_without: tuple[float, ...] | None = None

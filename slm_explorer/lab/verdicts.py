@@ -5,6 +5,7 @@ A difference is claimed only where the two spreads (slowest to fastest repeat) d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -38,17 +39,15 @@ def verdicts(before: Side, after: Side, row: Mapping[str, object]) -> list[Verdi
 
 
 def _headline(size: Verdict, decode: Verdict) -> Verdict:
-    smaller = {"better": "Smaller", "worse": "Larger", "same": "Of the same size"}.get(size.claim)
-    if decode.claim == "better":
-        first = decode.text.rstrip(".")
-        text = f"{first[0].upper()}{first[1:]}; {(smaller or 'of unknown size').lower()}."
-        return Verdict("headline", "better", text, decode.ratio, decode.low, decode.high)
-    slow = {
-        "worse": "slower here",
+    smaller = {"better": "Smaller", "worse": "Larger", "same": "Of the same size"}
+    first = smaller.get(size.claim, "Of unknown size")
+    speed = {
+        "better": f"and faster here: {_shown(decode)}",
+        "worse": f"slower here: {_shown(decode)}",
         "same": "not faster here",
-        "unknown": "speed not measured here",
+        "unknown": "its speed not measured here",
     }[decode.claim]
-    text = f"{smaller or 'Of unknown size'}, {slow}."
+    text = f"{first}, {speed}."
     return Verdict("headline", decode.claim, text, decode.ratio, decode.low, decode.high)
 
 
@@ -71,13 +70,27 @@ def _rate(key: str, name: str, before: Side, after: Side) -> Verdict:
         return Verdict(key, "unknown", f"{name} was not measured here.")
     ratio = (middle[1] or 0) / (middle[0] or 1)
     low, high = (least[1] or 0) / (most[0] or 1), (most[1] or 0) / (least[0] or 1)
-    shown = f"{ratio:.2g}x, {low:.2g} to {high:.2g}"
-    if low > 1:
-        return Verdict(key, "better", f"{name} is faster here: {shown}.", ratio, low, high)
-    if high < 1:
-        return Verdict(key, "worse", f"{name} is slower here: {shown}.", ratio, low, high)
-    text = f"{name} is neither faster nor slower here: the repeats overlap ({shown})."
-    return Verdict(key, "same", text, ratio, low, high)
+    claim: Claim = "better" if low > 1 else "worse" if high < 1 else "same"
+    shown = _shown(Verdict(key, claim, "", ratio, low, high))
+    text = {
+        "better": f"{name} is faster here: {shown}.",
+        "worse": f"{name} is slower here: {shown}.",
+        "same": f"{name} is neither faster nor slower here: the repeats overlap ({shown}).",
+    }[claim]
+    return Verdict(key, claim, text, ratio, low, high)
+
+
+def _shown(found: Verdict) -> str:
+    """A ratio and its spread, cut to two digits and never rounded up."""
+    ratio, low, high = (_cut(value) for value in (found.ratio, found.low, found.high))
+    return f"{ratio}x, {low} to {high}"
+
+
+def _cut(value: float | None) -> str:
+    if value is None or value <= 0:
+        return "n/a"
+    digits = max(0, 1 - math.floor(math.log10(value)))
+    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _memory(before: Side, after: Side) -> Verdict:

@@ -14,7 +14,7 @@ class Reservation:
     process `pid` is measured to take, where that is more.
 
     `over` is called on the watchdog's thread where this process must end before the kernel ends
-    one. The owner sets `pid` once the process runs, and None when it has ended.
+    one. `started` says which process it is; before that nothing is measured.
     """
 
     def __init__(self, key: str, name: str, needed: int, over: Callable[[SlmError], None]) -> None:
@@ -24,6 +24,10 @@ class Reservation:
         self._over = over
         self.pid: int | None = None
         self.measured: int | None = None
+
+    def started(self, pid: int) -> None:
+        """The process runs."""
+        self.pid = pid
 
     def measure(self, process_memory: Callable[[int], int | None]) -> None:
         pid = self.pid
