@@ -14,9 +14,11 @@ from slm_explorer.catalog.resolve import hub_cache_folder
 from slm_explorer.catalog.uses import uses_of
 from slm_explorer.errors import SlmError
 from slm_explorer.hub.values import LocalModel
+from slm_explorer.lab.types import Run
 from slm_explorer.services import Services
 from slm_explorer.tasks import Task, tasks_of
 from slm_explorer.ui.uses import USES
+from slm_explorer.units import format_bytes
 
 DEFAULT_LANES = ("sprout-300k", "sprout-1m", "sprout-5m")
 
@@ -58,9 +60,10 @@ class ModelList:
     def refresh(self) -> None:
         """Look again where the cache has changed since the last time; else almost free."""
         with self._lock:
-            seen = tuple(_state_of(hub_cache_folder()))
+            seen = (*_state_of(hub_cache_folder()), *self._made())
             if seen != self._seen:
-                self._choices = {choice.id: choice for choice in self._found()}
+                found = (*self._found(), *self._from_lab())
+                self._choices = {choice.id: choice for choice in found}
                 self._seen = seen
 
     def choices(self, use: Task | None = None) -> dict[str, Choice]:
@@ -68,6 +71,27 @@ class ModelList:
         with self._lock:
             found = self._choices
         return {key: each for key, each in found.items() if use is None or use in each.uses}
+
+    def _made(self) -> Iterator[Run]:
+        """The finished runs of the lab; for those who may not know this disk, of known models."""
+        for run in self._services.lab.runs():
+            known = self._services.catalog.find(run.order.model) is not None
+            if run.kept and (known or self._cardless):
+                yield run
+
+    def _from_lab(self) -> Iterator[Choice]:
+        for run in self._made():
+            try:
+                facts = inspect_checkpoint(self._services.chat.resolve(f"lab/{run.id}").path)
+            except SlmError:
+                continue  # somebody has deleted its folder by hand
+            about = [
+                f"{run.name} with {run.order.recipe}",
+                f"{format_bytes(facts.weights_bytes)} of weights",
+                "made in the lab",
+            ]
+            uses = tasks_of(facts.architecture_kind, facts.class_name) or ("chat",)
+            yield Choice(f"lab/{run.id}", f"{run.name} {run.order.recipe}", " · ".join(about), uses)
 
     def _found(self) -> list[Choice]:
         found: list[tuple[tuple[bool, int, str], Choice]] = []
