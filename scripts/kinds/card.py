@@ -9,7 +9,17 @@ from typing import Any
 from slm_explorer.skills import wilson_interval
 from slm_explorer.tasks import Task, tasks_of
 
-from .batches import CHANGED, JUDGEMENTS, LONG_TEXTS, MASKED, REWRITINGS, SCENES, SEED, SHORT_TEXTS
+from .batches import (
+    CHANGED,
+    JUDGEMENTS,
+    LONG_TEXTS,
+    MASKED_CONTENT,
+    MASKED_OTHER,
+    REWRITINGS,
+    SCENES,
+    SEED,
+    SHORT_TEXTS,
+)
 from .family import (
     DISTILLED,
     DISTILLED_SENTIMENT,
@@ -109,8 +119,9 @@ def _what_is_learnt(member: Member) -> str:
         return f"Each step has {each}; the loss is the cross-entropy of the pieces to write."
     if member.name in (ENCODER, DISTILLED):
         read = (
-            f"Each step reads {SHORT_TEXTS} short texts and {LONG_TEXTS} stories with a fifth "
-            f"({MASKED:.0%}) of their pieces masked."
+            f"Each step reads {SHORT_TEXTS} short texts and {LONG_TEXTS} stories; of the "
+            f"words that they are about {MASKED_CONTENT:.0%} are masked, of all other pieces "
+            f"{MASKED_OTHER:.0%}."
         )
         if member.name == ENCODER:
             return read

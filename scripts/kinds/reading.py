@@ -38,11 +38,6 @@ def short_text(rng: random.Random) -> str:
 
 
 def long_text(rng: random.Random) -> str:
-    """A story of the training split, most with a question behind it, now and then two."""
-    draw = rng.random()
-    first = free_story(rng, Split.TRAIN)
-    if draw < 0.2:
-        return first.text
-    if draw < 0.8:
-        return story_with_question(rng, first)
-    return f"{story_with_question(rng, first)} {free_story(rng, Split.TRAIN).text}"
+    """A story of the training split with a question behind it; one in ten goes on as another."""
+    text = story_with_question(rng, free_story(rng, Split.TRAIN))
+    return text if rng.random() < 0.9 else f"{text} {free_story(rng, Split.TRAIN).text}"

@@ -30,15 +30,15 @@ _WOES = "bore mess disaster failure shame nuisance pity flop".split()
 GOOD_WORDS = frozenset((*_GOOD, *_LIKED, *_JOYS))
 BAD_WORDS = frozenset((*_BAD, *_HATED, *_WOES))
 
-_SUBJECTS = (
+SUBJECTS = (
     "story book song game dance party trip picnic school play film garden castle market harbour "
     "island soup cake bread pizza salad cheese pie tea chocolate hat coat kite drum lantern clock "
     "boat bell flute ball puzzle robot train ride show music painting dinner breakfast birthday "
     "holiday lesson walk race concert museum room house bed chair"
 ).split()
-_OWNERS = ("the", "the", "the", "my", "our", "this", "that", "her", "his")
-_PEOPLE = ("I", "we", "they", "you", "my mother", "my friend", "the farmer", "the king", "the owl")
-_VERY = ("very", "really", "so", "quite", "truly", "simply", "rather")
+OWNERS = ("the", "the", "the", "my", "our", "this", "that", "her", "his")
+PEOPLE = ("I", "we", "they", "you", "my mother", "my friend", "the farmer", "the king", "the owl")
+VERY = ("very", "really", "so", "quite", "truly", "simply", "rather")
 
 # Each pattern: how it is written, and whether the clause means the opposite of its word.
 # S: what is judged; N: the same without an owner; A: the word; V: a strengthening word; P: a person
@@ -115,14 +115,14 @@ def _clause(rng: random.Random, split: Split, positive: bool) -> str:
 
 
 def _write(rng: random.Random, written: str, word: str) -> str:
-    thing = rng.choice(_SUBJECTS)
+    thing = rng.choice(SUBJECTS)
     parts = {
-        "S": f"{rng.choice(_OWNERS)} {thing}",
+        "S": f"{rng.choice(OWNERS)} {thing}",
         "N": thing,
         "AN": article(word),
         "A": word,
-        "V": rng.choice(_VERY),
-        "P": rng.choice((*_PEOPLE, rng.choice(NAMES), rng.choice(HERO_NAMES))),
+        "V": rng.choice(VERY),
+        "P": rng.choice((*PEOPLE, rng.choice(NAMES), rng.choice(HERO_NAMES))),
     }
     marked = written.replace(",", " ,").split()
     return " ".join(parts.get(each, each) for each in marked).replace(" ,", ",")
