@@ -6,13 +6,14 @@ import { advisor } from "./advisor.js";
 import { board } from "./board.js";
 import { catalogViews } from "./catalog.js";
 import { downloads, hub, local } from "./hub.js";
+import { labViews } from "./lab.js";
 import { meters } from "./meters.js";
 import { hours } from "./meters_hours.js";
 import { code, mask, uses } from "./playground.js";
 import { shape } from "./shape.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews };
+const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews, ...labViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 
@@ -23,13 +24,13 @@ function go(name, meter) {
   if (meter) setTimeout(() => document.getElementById(`slm-meter-${meter}`)?.scrollIntoView({ block: "nearest" }), 300);
 }
 
-// Answers for gr.Timer: nothing polls in a hidden page, and the meters only on their own tab,
-// where they bring the strip along.
+// Answers for gr.Timer: nothing polls in a hidden page, and the meters and the lab only on their
+// own tabs; the meters bring the strip along.
 function timers() {
   const active = (on) => ({ __type__: "update", active: on });
   const shown = !document.hidden;
-  const meters = tab()?.textContent.trim() === "Meters";
-  return [active(shown && !meters), active(shown && meters)];
+  const here = tab()?.textContent.trim();
+  return [active(shown && here !== "Meters"), active(shown && here === "Meters"), active(shown && here === "Lab")];
 }
 
 export function mount(name, element, props, trigger, watch) {

@@ -1,4 +1,4 @@
-"""The page: a header strip and three tabs over the services, and the public endpoints."""
+"""The page: a header strip and four tabs over the services, and the public endpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from slm_explorer.services import Services
 from slm_explorer.ui.api import add_endpoints
 from slm_explorer.ui.catalog_tab import CatalogTab
 from slm_explorer.ui.chat_tab import ChatTab
+from slm_explorer.ui.lab_tab import LabTab
 from slm_explorer.ui.meters_tab import LOOPBACK, MetersTab, Strip
 from slm_explorer.ui.models import ModelList
 from slm_explorer.ui.runs import Runs
@@ -34,24 +35,28 @@ def build_app(services: Services) -> gr.Blocks:
                 chat = ChatTab(services, models, runs)
             with gr.Tab("Catalog", id="catalog") as catalog_item:
                 catalog = CatalogTab(services, models)
+            with gr.Tab("Lab", id="lab") as lab_item:
+                lab = LabTab(services, models, trusted=trusted)
             with gr.Tab("Meters", id="meters") as meters_item:
                 meters = MetersTab(services, strip)
         chat.opens(catalog.card.open_chat, tabs)
         chat.opens(catalog.hub.local.open_chat, tabs)
+        chat.opens(lab.run.open_pair, tabs)
         chat.refreshes(chat_item.select)
         chat.refreshes(page.load)
         catalog.refreshes(catalog_item.select)
+        lab.opens(lab_item.select)
         timers: dict[str, Any] = {
             "fn": None,
             "inputs": None,
-            "outputs": [strip.timer, meters.timer],
+            "outputs": [strip.timer, meters.timer, lab.timer],
             "js": _SWITCH_TIMERS,
             "queue": False,
             "show_progress": "hidden",
             "api_visibility": "private",
         }
-        for switch in (chat_item.select, catalog_item.select, meters_item.select):
-            switch(**timers)
+        for item in (chat_item, catalog_item, lab_item, meters_item):
+            item.select(**timers)
         strip.html.visibility(**timers)
         # At once, for the first tick is two seconds away.
         meters_item.select(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from slm_explorer.errors import ServerError
 from slm_explorer.services import Services
+from slm_explorer.ui.lab_files import lab_files
 from slm_explorer.ui.quick_import import quick_imports
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 256
 MAX_THREADS = 80
+_STYLES = ("catalog", "hub", "lab", "meters")
 
 # Gradio builds templates with Function() and writes inline scripts and styles, so those stay
 # allowed; what is blocked is everything foreign: an image address in a model's answer would
@@ -93,9 +95,12 @@ def launch_arguments(services: Services) -> dict[str, Any]:
         "theme": build_theme(),
         "css_paths": [
             services.assets / "style.css",
-            *(services.assets / "page" / name for name in ("catalog.css", "hub.css", "meters.css")),
+            *(services.assets / "page" / f"{name}.css" for name in _STYLES),
         ],
-        "app_kwargs": {"middleware": [Middleware(SecurityHeaders)], "routes": [scripts]},
+        "app_kwargs": {
+            "middleware": [Middleware(SecurityHeaders)],
+            "routes": [scripts, lab_files(services)],
+        },
         "max_threads": MAX_THREADS,
         "state_session_capacity": 500,
         "max_file_size": "1mb",
