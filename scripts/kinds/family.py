@@ -65,21 +65,21 @@ FAMILY = {
     member.name: member
     for member in (
         Member(ENCODER, LAYERS, steps=2250, note=_EVEN_MASKS),
-        Member(SENTIMENT, LAYERS, steps=500, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
-        Member(SIMILARITY, LAYERS, steps=900, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(SENTIMENT, LAYERS, steps=300, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(SIMILARITY, LAYERS, steps=700, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(
             DISTILLED,
             STUDENT_LAYERS,
-            steps=800,
+            steps=600,
             start=ENCODER,
             teacher=ENCODER,
-            matrix_lr=0.01,
-            other_lr=0.002,
+            matrix_lr=0.006,
+            other_lr=0.0015,
         ),
         Member(
             DISTILLED_SENTIMENT,
             STUDENT_LAYERS,
-            steps=500,
+            steps=300,
             start=DISTILLED,
             teacher=SENTIMENT,
             matrix_lr=0.004,
