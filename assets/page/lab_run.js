@@ -24,7 +24,7 @@ export function run(value, act) {
     value.training ? learning(value.training) : null,
     value.grid.done || !value.ended
       ? h("details", { class: "slm-fold slm-lab-layers", open: value.ended && value.grid.done > 400 ? null : "" },
-          h("summary", {}, value.ended ? `What each of ${value.grid.done} matrices got` : `${value.grid.done} matrices so far`),
+          h("summary", {}, value.state !== "compressing" ? `What each of ${value.grid.done} matrices got` : `${value.grid.done} matrices so far`),
           grid(value.grid, act))
       : null,
   ].filter(Boolean);

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from slm_explorer.compression.recipe_table import RECIPES, Recipe, Span
-from slm_explorer.compression.recipes import parse_recipe, why_not
+from slm_explorer.compression.recipes import RECIPES, Recipe, Span, parse_recipe, why_not
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.lab.types import MAX_RECIPE, Choice, Sensitivity
 from slm_explorer.ui.models import Choice as Model

@@ -52,7 +52,7 @@ def grid_view(layers: Sequence[LayerReport], expected: Iterable[str] = ()) -> di
         "columns": [{"label": labels[key], "title": key} for key in keys],
         "rows": [
             {
-                "label": row.rpartition(" ")[2],
+                "label": row.replace("coder", ""),
                 "title": f"layer {row}",
                 "cells": [
                     _cell_view(f"layer {row}, {labels[key]}", cells.get((row, key))) for key in keys

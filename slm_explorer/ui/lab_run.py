@@ -57,8 +57,11 @@ def stage_words(run: Run) -> str:
     if run.state == "queued":
         first = "another run goes" if run.ahead == 1 else f"{run.ahead} runs go"
         return f"Waiting: {first} first." if run.ahead else "Waiting to begin."
+    stage = run.stage or run.state
     paused = " (paused)" if run.paused else ""
-    return f"{(run.stage or run.state).capitalize()}{paused}: {run.fraction:.0%}"
+    # A stage that has steps of its own tells them itself.
+    share = "" if stage.endswith("%") else f": {run.fraction:.0%}"
+    return f"{stage[0].upper()}{stage[1:]}{paused}{share}"
 
 
 def _figures(run: Run) -> list[dict[str, str]]:
