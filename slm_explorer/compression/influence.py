@@ -20,6 +20,7 @@ from slm_explorer.errors import InvalidRequest, UnsupportedModel
 
 # Lists in a config.json that say something of every layer.
 _PER_LAYER = ("layer_types", "mlp_layer_types", "no_rope_layers")
+_WITHOUT_ATTENTION = ("conv", "linear_attention")
 
 Tell = Callable[[float], None]
 
@@ -104,15 +105,24 @@ def _hidden(args: Any, kwargs: Any) -> Tensor:
     return found
 
 
-def least_influential(influence: Sequence[float], count: int, model_type: str) -> list[int]:
-    """The `count` layers to leave out, in order. InvalidRequest where none would stay."""
-    if count >= len(influence):
+def least_influential(influence: Sequence[float], count: int, config: Any) -> list[int]:
+    """The `count` layers to leave out, in order. InvalidRequest where too few would stay.
+
+    Of an architecture that mixes kinds of layers one with attention stays: the others keep no
+    count of the tokens that were read.
+    """
+    kinds = getattr(config, "layer_types", None) or [""] * len(influence)
+    attends = [at for at, kind in enumerate(kinds) if kind not in _WITHOUT_ATTENTION]
+    order = sorted(range(len(influence)), key=lambda layer: influence[layer])
+    stay = {0} if FAMILIES[config.model_type].keeps_first else set()
+    if len(attends) < len(influence):
+        stay.add(max(attends, key=lambda layer: influence[layer]))
+    if count > len(influence) - max(1, len(stay)):
         raise InvalidRequest(
-            f"The model has {len(influence)} layers, and at least one must stay: drop fewer."
+            f"The model has {len(influence)} layers, and at least {max(1, len(stay))} must stay: "
+            "drop fewer."
         )
-    first = 1 if FAMILIES[model_type].keeps_first else 0
-    order = sorted(range(first, len(influence)), key=lambda layer: influence[layer])
-    return sorted(order[:count])
+    return sorted([layer for layer in order if layer not in stay][:count])
 
 
 @torch.no_grad()

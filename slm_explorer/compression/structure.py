@@ -127,7 +127,7 @@ def _open(source: Path, text: str, threads: int, tell: Tell, cancelled: Cancel) 
 
 def _drop_layers(work: _Work, count: float) -> Detail:
     influence = block_influence(work.model, work.windows, work.tell, work.cancelled)
-    dropped = least_influential(influence, int(count), work.model.config.model_type)
+    dropped = least_influential(influence, int(count), work.model.config)
     drop_layers(work.model, dropped)
     return {
         "layers_before": len(influence),
