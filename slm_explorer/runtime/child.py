@@ -212,7 +212,8 @@ def failure_of(error: Exception, what: str) -> Failed:
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, SlmError):
         return Failed(str(error), type(error).__name__, trace)
-    if isinstance(error, MemoryError):
+    # torch's own allocator says so in a RuntimeError.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         sentence = f"{what}: the memory ran out; choose a smaller model or unload another one."
     else:
         detail = str(error).strip().split("\n")[0][:200]

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from slm_explorer.errors import Evicted, SlmError
 from slm_explorer.runtime.budget import Claim, MemoryView, budget, make_room
+from slm_explorer.runtime.fence import room_to_grow
 from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.lease import Lease
@@ -198,9 +199,12 @@ class ModelManager:
                 self._dismiss(culprit, reason)
                 self._observer.note("alarm", str(reason))
             over = self._reservations.get(key or "")
+            growth = room_to_grow(claims, memory)
+            for worker in self._workers.values():
+                worker.fence(growth)
         if over is not None:
             over.stop(used, total, memory)
-        return next_round(memory, loading=any(claim.loading for claim in claims))
+        return next_round(memory, busy=any(claim.idle_s is None for claim in claims))
 
     # Requests.
 
@@ -266,6 +270,7 @@ class ModelManager:
         worker.submit(job)
         worker.begin(tuple(self._leaving))
         self._watchdog.start()
+        self._watchdog.hurry()
 
     def _drop(self, job: Job) -> None:
         """A request that nobody wants any more; and a load that nobody waits for."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 from slm_explorer.runtime.child import serve
 from slm_explorer.runtime.wire import Connection
@@ -36,6 +38,9 @@ def main(connection: Connection) -> None:
     the app closes it by ending, however it ends.
     """
     settle()
+    # Should the kernel ever have to end a process, then one that holds a model and not the app.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("500", "ascii")
     serve(connection, hung_up=lambda: os._exit(0))
     # Not through the interpreter's own end, which waits for whatever threads libraries left.
     os._exit(0)

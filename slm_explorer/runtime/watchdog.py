@@ -15,15 +15,22 @@ T = TypeVar("T")
 
 # A round costs a millisecond; memory is taken at a gigabyte a second.
 CALM_S = 1.0
-LOADING_S = 0.25
+BUSY_S = 0.25
 ALERT_S = 0.05
 
 
-def next_round(memory: MemoryView, *, loading: bool) -> float:
+def next_round(memory: MemoryView, *, busy: bool) -> float:
     """Seconds until the watchdog looks again: soon where memory may run out meanwhile."""
     if fullness(memory) >= WARN_AT:
         return ALERT_S
-    return LOADING_S if loading else CALM_S
+    return BUSY_S if busy else CALM_S
+
+
+class _Now:
+    """Asks for a round at once."""
+
+
+_NOW = _Now()
 
 
 class Watchdog(Generic[T]):
@@ -37,7 +44,7 @@ class Watchdog(Generic[T]):
     def __init__(self, check: Callable[[], float], heard: Callable[[T], None]) -> None:
         self._check = check
         self._heard = heard
-        self._reports: queue.SimpleQueue[T | None] = queue.SimpleQueue()
+        self._reports: queue.SimpleQueue[T | _Now | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -49,6 +56,10 @@ class Watchdog(Generic[T]):
     def report(self, item: T) -> None:
         self._reports.put(item)
 
+    def hurry(self) -> None:
+        """Look now: something has begun that may take memory."""
+        self._reports.put(_NOW)
+
     def stop(self) -> None:
         """End the thread and wait for it."""
         if self._thread is not None:
@@ -56,11 +67,14 @@ class Watchdog(Generic[T]):
             self._thread.join()
 
     def _watch(self) -> None:
-        due = time.monotonic() + LOADING_S
+        due = time.monotonic() + BUSY_S
         while True:
+            item: T | _Now | None
             try:
                 item = self._reports.get(timeout=max(0.0, due - time.monotonic()))
             except queue.Empty:
+                item = _NOW
+            if isinstance(item, _Now):
                 due = time.monotonic() + self._check()
                 continue
             if item is None:

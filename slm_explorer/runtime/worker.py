@@ -10,6 +10,7 @@ from slm_explorer.energy import Energy, plus
 from slm_explorer.errors import Evicted, SlmError
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.fair_queue import FairQueue
+from slm_explorer.runtime.fence import fence
 from slm_explorer.runtime.job import Aftermath, Job, failed
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.link import Link
@@ -162,6 +163,12 @@ class Worker:
         if size is not None:
             with self._lock:
                 self._measured = size
+
+    def fence(self, growth: int) -> None:
+        """Let its process take so many bytes more, and no more."""
+        pid = self._link.pid
+        if pid is not None:
+            fence(pid, growth)
 
     # What it is like now.
 

@@ -148,7 +148,7 @@ def test_nothing_is_loaded_at_or_above_the_refusing_share(limit: float) -> None:
 
 
 def test_the_watchdog_looks_more_often_when_memory_may_run_out() -> None:
-    calm = next_round(view(available=60), loading=False)
-    loading = next_round(view(available=60), loading=True)
-    alert = next_round(view(available=5), loading=False)
-    assert calm > loading > alert
+    calm = next_round(view(available=60), busy=False)
+    busy = next_round(view(available=60), busy=True)
+    alert = next_round(view(available=5), busy=False)
+    assert calm > busy > alert
