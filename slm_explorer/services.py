@@ -31,6 +31,7 @@ from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder, lab_folder
 from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
+from slm_explorer.classroom.service import ClassService
 from slm_explorer.compression.recipes import load_step
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
@@ -76,6 +77,7 @@ class Services:
     chat: ChatService
     hub: HubService
     lab: LabService
+    classroom: ClassService
     meters: Meters
     store: Store
     memory_limit: int
@@ -207,6 +209,7 @@ class Services:
         return snapshot_row(self.sampler.wait_for_next(newest.at, timeout=5) or newest)
 
     def close(self) -> None:
+        self.classroom.shut_down()
         self.lab.close()
         self.hub.close()
         self.meters.close()
@@ -338,6 +341,7 @@ def build_services(settings: Settings) -> Services:
             store,
             settings,
         ),
+        classroom=ClassService(chat, manager),
         meters=meters,
         store=store,
         memory_limit=read_memory().limit,

@@ -61,7 +61,7 @@ class Settings:
     request; `max_workers` bounds the processes whatever their size. `public_lab` lets visitors
     of a page that is served to other machines make models smaller on this one. `cpu_watts` is
     what all cores take at full load above idle, from low to high: for an estimate where nothing
-    measures.
+    measures. `class_mode` begins a class with the app.
     """
 
     home: Path
@@ -75,6 +75,7 @@ class Settings:
     max_workers: int = 16
     cpu_watts: tuple[float, float] | None = None
     public_lab: bool = False
+    class_mode: bool = False
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -94,4 +95,5 @@ class Settings:
             offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
             cpu_watts=_watts(values.get("SLM_EXPLORER_CPU_WATTS", "")),
             public_lab=values.get("SLM_EXPLORER_PUBLIC_LAB", "") not in ("", "0"),
+            class_mode=values.get("SLM_EXPLORER_CLASS", "") not in ("", "0"),
         )

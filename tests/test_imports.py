@@ -12,7 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "slm_explorer"
 BASE = {"types", "tasks", "energy", "errors", "settings", "assets", "skills", "units", ""}
-SERVICES = {"services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof", "lab"}
+SERVICES = {
+    "services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof", "lab",
+    "classroom",
+}  # fmt: skip
 ALLOWED: dict[str, set[str]] = {
     "catalog": {"catalog"} | BASE,
     "hub": {"hub", "catalog"} | BASE,

@@ -1,0 +1,1 @@
+"""Class mode: a teacher's screen and many students' screens over the same models."""
