@@ -52,7 +52,7 @@ def grid_view(layers: Sequence[LayerReport], expected: Iterable[str] = ()) -> di
         "columns": [{"label": labels[key], "title": key} for key in keys],
         "rows": [
             {
-                "label": row.replace("coder", ""),
+                "label": row.replace("oder", ""),
                 "title": f"layer {row}",
                 "cells": [
                     _cell_view(f"layer {row}, {labels[key]}", cells.get((row, key))) for key in keys
