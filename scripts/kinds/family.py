@@ -64,7 +64,7 @@ _EVEN_MASKS = (
 FAMILY = {
     member.name: member
     for member in (
-        Member(ENCODER, LAYERS, steps=2250, note=_EVEN_MASKS),
+        Member(ENCODER, LAYERS, steps=2500, note=_EVEN_MASKS),
         Member(SENTIMENT, LAYERS, steps=300, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(SIMILARITY, LAYERS, steps=700, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(
@@ -85,7 +85,7 @@ FAMILY = {
             matrix_lr=0.004,
             other_lr=0.001,
         ),
-        Member(TEXT_TO_TEXT, 4, steps=2400, note=_LONGER_NUMBERS),
+        Member(TEXT_TO_TEXT, 4, steps=2900, note=_LONGER_NUMBERS),
     )
 }
 

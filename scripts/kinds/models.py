@@ -55,7 +55,24 @@ def text_to_text_config() -> T5Config:
 
 
 def masked_lm(layers: int = LAYERS) -> BertForMaskedLM:
-    return BertForMaskedLM(encoder_config(layers))
+    """BERT whose position table starts as sinusoids and is learnt from there."""
+    model = BertForMaskedLM(encoder_config(layers))
+    table = model.bert.embeddings.position_embeddings.weight
+    waves = sinusoids(*table.shape)
+    with torch.no_grad():
+        table.copy_(waves * model.config.initializer_range / waves.square().mean().sqrt())
+    return model
+
+
+def sinusoids(positions: int, width: int) -> torch.Tensor:
+    """The table (positions, width) of Vaswani et al. 2017 (arXiv 1706.03762).
+
+    A step along it is a rotation, so attending to the piece before is one linear map away; from
+    random positions a model this small is slow to learn that.
+    """
+    rates = 10_000.0 ** (-torch.arange(0, width, 2) / width)
+    angles = torch.arange(positions)[:, None] * rates
+    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
 
 
 def classifier(layers: int = LAYERS) -> BertForSequenceClassification:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from sprouts.optimizer import Muon
@@ -15,6 +16,7 @@ from .family import FAMILY, Member, checkpoint, learner
 WARM_UP, DECAY = 50, 0.6
 LOG_EVERY, CHECKPOINT_SECONDS = 25, 60.0
 CLIP = 1.0
+DISTANCES = 20.0
 
 
 def rate(step: int, steps: int) -> float:
@@ -23,14 +25,26 @@ def rate(step: int, steps: int) -> float:
 
 
 def optimizers(model: nn.Module, member: Member) -> list[torch.optim.Optimizer]:
-    """Muon for the layers' matrices; AdamW for embeddings, position biases, norms and heads."""
+    """Muon for the layers' matrices; AdamW for embeddings, norms, heads, and T5's distances.
+
+    T5 knows order by the biases of distances alone, which are added to attention's logits and so
+    have farther to go than other weights.
+    """
     matrices: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
+    distances: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
-        in_layers = weight.dim() == 2 and (".layer." in name or ".block." in name)
-        (matrices if in_layers and "relative" not in name else others).append(weight)
+        if "relative_attention_bias" in name:
+            distances.append(weight)
+        elif weight.dim() == 2 and (".layer." in name or ".block." in name):
+            matrices.append(weight)
+        else:
+            others.append(weight)
+    groups: list[dict[str, Any]] = [{"params": others, "share": 1.0}]
+    if distances:
+        groups.append({"params": distances, "share": DISTANCES})
     adamw = torch.optim.AdamW(
-        others, lr=member.other_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True
+        groups, lr=member.other_lr, betas=(0.9, 0.98), weight_decay=0.0, fused=True
     )
     return [Muon(matrices, member.matrix_lr), adamw]
 
@@ -87,7 +101,8 @@ class Run:
         portion = rate(self.step, self.member.steps)
         rates = (self.member.matrix_lr, self.member.other_lr)
         for optimizer, full in zip(self.optimizers, rates, strict=True):
-            optimizer.param_groups[0]["lr"] = full * portion
+            for group in optimizer.param_groups:
+                group["lr"] = full * portion * group.get("share", 1.0)
             optimizer.step()
         self.tokens += tokens
         return float(loss.detach())
