@@ -19,7 +19,7 @@ from slm_explorer.compression.matrices import (
     Int8Matrix,
     pair_codes,
 )
-from slm_explorer.compression.quantizers import quantize_int4, quantize_int8
+from slm_explorer.compression.quantizers import error_factor, quantize_int4, quantize_int8
 from slm_explorer.compression.recipes import LayerReport, Method, Recipe
 from slm_explorer.errors import BadCheckpoint, Cancelled
 
@@ -131,11 +131,13 @@ def quantize(
     dtype: torch.dtype,
     *,
     transposed: bool = False,
+    moment: Tensor | None = None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Quantized:
     """Read a matrix piece by piece and quantize it; `transposed` where it is stored [inputs,
-    outputs]. BadCheckpoint names a tensor that holds NaN or infinite weights; Cancelled once
-    `cancelled()` says so.
+    outputs]. With the `moment` of its inputs [columns, columns], 4-bit errors are passed on to
+    the weights that are still to be rounded. BadCheckpoint names a tensor that holds NaN or
+    infinite weights; Cancelled once `cancelled()` says so.
     """
     whole = source[...].t() if transposed else None
     parts = {
@@ -143,6 +145,10 @@ def quantize(
         for suffix, (kind, shape) in choice.parts.items()
     }
     lines = max(1, _READ // max(1, choice.columns))
+    factor = None
+    if moment is not None:
+        padding = choice.width - choice.columns
+        factor = error_factor(F.pad(moment, (0, padding, 0, padding)))
 
     def work(start: int) -> tuple[float, float]:
         if cancelled():
@@ -156,7 +162,7 @@ def quantize(
         assert choice.group is not None
         if choice.width != choice.columns:
             piece = F.pad(piece, (0, choice.width - choice.columns))
-        four = quantize_int4(piece, choice.group, dtype, refined=step.refined)
+        four = quantize_int4(piece, choice.group, dtype, refined=step.refined, factor=factor)
         parts["codes"][start:end] = pair_codes(four.codes)
         parts["scales"][start:end], parts["zeros"][start:end] = four.scales, four.zeros
         return four.squared_error, four.squared_norm

@@ -92,7 +92,14 @@ def run_recipe(
             say = _Stage(tell, step.text, at, shares[number] / sum(shares))
             if step.recipe.storage is not None:
                 stored = compress_checkpoint(
-                    current, target, step.text, say.layer, cancelled, whole=job.recipe
+                    current,
+                    target,
+                    step.text,
+                    say.layer,
+                    cancelled,
+                    whole=job.recipe,
+                    text=job.text,
+                    sample=job.sample,
                 )
                 layers, detail = stored.layers, {}
             elif step.recipe.kind == "training":

@@ -6,6 +6,7 @@ before the integers are chosen, so that the integers make up for that rounding.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,8 @@ _MIDDLE = 8
 # fitted again. More of either changes the error by less than a hundredth.
 _WIDTHS = (1.0, 0.92, 0.84, 0.76)
 _FITS = 3
+# A share of the mean input is added to every input's own moment, so that the inverse exists.
+_DAMPING = 0.01
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,19 @@ def quantize_int8(weight: Tensor, dtype: torch.dtype) -> Int8Rows:
     return Int8Rows(codes, scales, error, norm)
 
 
-def quantize_int4(weight: Tensor, group: int, dtype: torch.dtype, *, refined: bool) -> Int4Groups:
+def quantize_int4(
+    weight: Tensor,
+    group: int,
+    dtype: torch.dtype,
+    *,
+    refined: bool,
+    factor: Tensor | None = None,
+) -> Int4Groups:
     """Round `weight` [rows, columns] to 4 bits by groups of `group` neighbours in a row;
     `columns` must be a multiple of it. `dtype` is that of scales and offsets.
 
-    Plain: from each group's smallest to its largest weight. Refined: see `_refine`.
+    Plain: from each group's smallest to its largest weight. Refined: see `_refine`. With a
+    `factor` (see `error_factor`) errors are passed on, see `_pass_on`.
     """
     rows, columns = weight.shape
     codes = torch.empty(rows, columns, dtype=torch.uint8)
@@ -78,17 +89,62 @@ def quantize_int4(weight: Tensor, group: int, dtype: torch.dtype, *, refined: bo
     error = norm = 0.0
     for start, end in _pieces(rows, columns):
         piece = weight[start:end].float().view(end - start, columns // group, group)
-        low, high = piece.amin(dim=-1, keepdim=True), piece.amax(dim=-1, keepdim=True)
-        if refined:
-            scale, zero = _refine(piece, low, high, dtype)
+        if factor is None:
+            scale, zero = _range(piece, dtype, refined=refined)
+            code = _codes(piece, scale, zero)
         else:
-            scale, zero = _span(low, high, dtype)
-        code = _codes(piece, scale, zero)
+            code, scale, zero = _pass_on(piece, factor, dtype, refined=refined)
         codes[start:end] = code.view(end - start, columns)
         scales[start:end], zeros[start:end] = scale[..., 0], zero[..., 0]
         norm += _sum_of_squares(piece)
         error += _sum_of_squares(_restored(code, scale, zero).sub_(piece))
     return Int4Groups(codes, scales, zeros, error, norm)
+
+
+def error_factor(moment: Tensor) -> Tensor | None:
+    """What `quantize_int4` passes errors on by: the upper Cholesky factor of the inverse of a
+    layer's input moments [columns, columns], damped; None where they have none.
+    """
+    mean = float(moment.diagonal().mean())
+    damped = moment + _DAMPING * (mean or 1.0) * torch.eye(moment.shape[0])
+    lower, failed = torch.linalg.cholesky_ex(damped)
+    if int(failed) or not math.isfinite(mean):
+        return None
+    return torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+
+
+def _pass_on(
+    piece: Tensor, factor: Tensor, dtype: torch.dtype, *, refined: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Codes [rows, groups, group], scales and offsets [rows, groups, 1]: columns are rounded one
+    after another, and what each loses is made up for by those that are still to come, as far as
+    the inputs' moments allow (Frantar et al., GPTQ, 2022, https://arxiv.org/abs/2210.17323).
+    """
+    rows, groups, group = piece.shape
+    left = piece.reshape(rows, -1).clone()
+    codes = torch.empty_like(piece)
+    scales, zeros = (torch.empty(rows, groups, 1, dtype=dtype) for _ in range(2))
+    for number in range(groups):
+        start, end = number * group, (number + 1) * group
+        block = left[:, start:end]
+        errors = torch.empty_like(block)
+        scale, zero = (each[:, 0] for each in _range(block[:, None], dtype, refined=refined))
+        for at in range(group):
+            column = block[:, at : at + 1]
+            code = _codes(column, scale, zero)
+            row = factor[start + at]
+            error = (column - _restored(code, scale, zero)) / row[start + at]
+            block[:, at:] -= error * row[start + at : end]
+            errors[:, at : at + 1] = error
+            codes[:, number, at : at + 1] = code
+        left[:, end:] -= errors @ factor[start:end, end:]
+        scales[:, number], zeros[:, number] = scale, zero
+    return codes, scales, zeros
+
+
+def _range(weight: Tensor, dtype: torch.dtype, *, refined: bool) -> tuple[Tensor, Tensor]:
+    low, high = weight.amin(dim=-1, keepdim=True), weight.amax(dim=-1, keepdim=True)
+    return _refine(weight, low, high, dtype) if refined else _span(low, high, dtype)
 
 
 def _pieces(rows: int, columns: int) -> list[tuple[int, int]]:

@@ -45,7 +45,9 @@ SECTION = "slm_explorer"
 """The key of a compressed checkpoint's config.json under which it says how it was made."""
 
 LOADABLE = tuple(
-    name for name, each in RECIPES.items() if each.storage in ("native", "cast", "int8", "int4")
+    name
+    for name, each in RECIPES.items()
+    if each.storage in ("native", "cast", "int8", "int4") and not each.calibrated
 )
 """The recipes that a model can be loaded as, without being written first."""
 
@@ -153,6 +155,7 @@ class LayerInfluence:
 class Divergence:
     """A child beside its parent on one text. `before` and `after` are the windows of both; KL in
     nats a token, agreement as a share of tokens; intervals of 95 %, None for a single window.
+    `measure` says what was predicted.
     """
 
     before: tuple[ScoreWindow, ...]
@@ -161,6 +164,7 @@ class Divergence:
     kl_interval: tuple[float, float] | None
     top1_agreement: float
     top1_interval: tuple[float, float] | None
+    measure: str = "next tokens"
 
 
 def parse_recipe(text: str) -> tuple[Step, ...]:

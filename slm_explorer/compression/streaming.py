@@ -22,6 +22,7 @@ from transformers.utils import logging as transformers_logging
 
 from slm_explorer.compression.choices import Choice, not_finite, quantize, report
 from slm_explorer.compression.loading import assemble_tied, choice_for, part_name
+from slm_explorer.compression.moments import InputMoments
 from slm_explorer.compression.recipes import (
     SECTION,
     CompressionResult,
@@ -75,10 +76,13 @@ def compress_checkpoint(
     cancelled: Callable[[], bool],
     *,
     whole: str | None = None,
+    text: str | None = None,
+    sample: str = "",
 ) -> CompressionResult:
     """Write the checkpoint in `source`, compressed, as the new folder `out`.
 
     `recipe` is one step; `whole` the recipe of which it is the last, None: there is no other.
+    A calibrated recipe reads `text`, see moments.InputMoments for None and `sample`.
     Raises InvalidRequest for an unknown recipe or where `out` exists, UnsupportedModel where the
     recipe cannot be used on this model, BadCheckpoint for one that is broken or holds NaN or
     infinite weights, StorageError for a full disk, Cancelled; nothing is left then.
@@ -95,12 +99,24 @@ def compress_checkpoint(
     files = weight_files(source)
     with StoredWeights(files, lambda _fraction, _stage: None) as stored:
         dtype = _CASTS.get(step.name, stored.dtype)
-        items = _plan(config, source.name, stored.tensors, step, dtype)
+        items, paths = _plan(config, source.name, stored.tensors, step, dtype)
         entries = _entries(items, step, dtype)
         after = sum(entry.nbytes for entry in entries.values())
+        report = _later_half(report_progress) if step.calibrated else report_progress
+        moments = None
+        if step.calibrated:
+            places = {item.name: paths[item.name] for item in items if _has_four_bits(item)}
+            moments = InputMoments(
+                source,
+                places,
+                text,
+                sample,
+                lambda fraction: report_progress(fraction / 2, None),
+                cancelled,
+            )
         with new_folder(out, after + _COPIED_BYTES // 64) as work:
             with SafetensorsWriter(work / "model.safetensors", entries) as writer:
-                layers = _write(writer, items, step, dtype, report_progress, cancelled)
+                layers = _write(writer, items, step, dtype, moments, report, cancelled)
             copy_files(source, work)
             _write_config(source, work, whole or recipe, dtype, items, layers, step)
         before = sum(tensor.nbytes for tensor in stored.tensors.values())
@@ -120,16 +136,20 @@ def _plan(
     tensors: Mapping[str, Any],
     step: Recipe,
     dtype: torch.dtype,
-) -> list[_Item]:
-    """What becomes of each tensor; a second copy of a tied one is left out."""
+) -> tuple[list[_Item], dict[str, str]]:
+    """What becomes of each tensor; a second copy of a tied one is left out. And where in the
+    model each matrix is used first, as a module's path.
+    """
     stand_ins = {
         key: StandIn(source.shape, dtype)
         for key, source in tensors.items()
         if source.dtype is not None
     }
-    _, slots, copies = assemble_tied(
+    model, slots, copies = assemble_tied(
         lambda: _skeleton(config, name, stand_ins, dtype), stand_ins, tensors
     )
+    names = {id(module): path for path, module in model.named_modules()}
+    paths = {key: names[id(slot.places[0][2])] for key, slot in slots.items() if slot.places}
     items = []
     for key, source in tensors.items():
         slot = slots.get(key)
@@ -138,7 +158,15 @@ def _plan(
             items.append(_Item(key, source, slot, choice))
         elif key not in copies:
             items.append(_Item(key, source, None, None))
-    return items
+    return items, paths
+
+
+def _has_four_bits(item: _Item) -> bool:
+    return item.choice is not None and item.choice.method == "int4"
+
+
+def _later_half(report_progress: Report) -> Report:
+    return lambda fraction, layer: report_progress(0.5 + fraction / 2, layer)
 
 
 def _skeleton(
@@ -191,6 +219,7 @@ def _write(
     items: list[_Item],
     step: Recipe,
     dtype: torch.dtype,
+    moments: InputMoments | None,
     report_progress: Report,
     cancelled: Callable[[], bool],
 ) -> tuple[LayerReport, ...]:
@@ -218,6 +247,7 @@ def _write(
                 step,
                 dtype,
                 transposed=item.slot.transposed,
+                moment=moments.of(item.name) if moments and _has_four_bits(item) else None,
                 cancelled=cancelled,
             )
             for suffix in item.choice.parts:

@@ -1,0 +1,115 @@
+"""What passes through a model's matrices on a text: the second moments of their inputs, which say
+how much an error in one weight can be made up for by the others of its row.
+
+Decoders read what they have written themselves, so that no text is needed; other models read
+the one they are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from slm_explorer.compression.calibration import Cancel, read, reads_left_to_right, windows_of
+from slm_explorer.compression.training_text import parents_text
+from slm_explorer.engines.checkpoint import LoadedModel, load_model
+from slm_explorer.types import ModelSpec
+
+# A model reads so many rows of so many tokens that it has written; large ones fewer and shorter.
+_ROWS, _WINDOW = 64, 256
+_LARGE_ROWS, _LARGE_WINDOW = 32, 128
+_LARGE_PARAMETERS = 100_000_000
+_ROWS_AT_A_TIME = 8
+# Moments held at a time: a model of which more would be needed reads its text several times.
+_HELD_BYTES = 2**29
+
+
+class InputMoments:
+    """Mean products of the inputs of the matrices `places` (a stored tensor's name to its
+    module's path), asked for in that order. `text` None: the model's own, or `sample` for one
+    that writes none.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        places: Mapping[str, str],
+        text: str | None,
+        sample: str,
+        tell: Callable[[float], None],
+        cancelled: Cancel,
+    ) -> None:
+        spec = ModelSpec(model=source.name, path=str(source), threads=torch.get_num_threads())
+        self._loaded = load_model(spec, lambda _fraction, _stage: None)
+        self._cancelled = cancelled
+        modules = dict(self._loaded.model.named_modules())
+        self._waiting = {name: modules[path] for name, path in places.items() if path in modules}
+        self._held: dict[str, Tensor] = {}
+        self._batches = self._texts(text, sample, tell)
+
+    def of(self, name: str) -> Tensor | None:
+        """[inputs, inputs] float32; None for a tensor whose module was not found."""
+        if name in self._waiting:
+            self._read_for(self._next(name))
+        return self._held.pop(name, None)
+
+    def _next(self, name: str) -> dict[str, nn.Module]:
+        """`name` and those after it whose moments may be held together."""
+        chosen: dict[str, nn.Module] = {}
+        room = _HELD_BYTES
+        for each in list(self._waiting)[list(self._waiting).index(name) :]:
+            room -= 4 * _inputs(self._waiting[each]) ** 2
+            if chosen and room < 0:
+                break
+            chosen[each] = self._waiting[each]
+        for each in chosen:
+            del self._waiting[each]
+        return chosen
+
+    def _read_for(self, chosen: Mapping[str, nn.Module]) -> None:
+        sums = {name: torch.zeros(_inputs(m), _inputs(m)) for name, m in chosen.items()}
+        rows = dict.fromkeys(chosen, 0)
+
+        def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
+            def add(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
+                inputs = args[0].reshape(-1, sums[name].shape[0]).float()
+                sums[name].addmm_(inputs.t(), inputs)
+                rows[name] += inputs.shape[0]
+
+            return add
+
+        hooks = [module.register_forward_pre_hook(hook(name)) for name, module in chosen.items()]
+        try:
+            for batch in self._batches:
+                read(self._loaded.model, batch, self._cancelled)
+        finally:
+            for each in hooks:
+                each.remove()
+        self._held |= {name: total / rows[name] for name, total in sums.items() if rows[name]}
+
+    def _texts(
+        self, text: str | None, sample: str, tell: Callable[[float], None]
+    ) -> Sequence[Tensor]:
+        if text is not None or not reads_left_to_right(self._loaded.model):
+            return windows_of(self._loaded, sample if text is None else text)
+        return _own_text(self._loaded, tell, self._cancelled)
+
+
+def _own_text(
+    loaded: LoadedModel, tell: Callable[[float], None], cancelled: Cancel
+) -> Sequence[Tensor]:
+    large = loaded.info.parameters > _LARGE_PARAMETERS
+    rows, window = (_LARGE_ROWS, _LARGE_WINDOW) if large else (_ROWS, _WINDOW)
+    torch.manual_seed(0)
+    with torch.inference_mode():
+        written = parents_text(loaded, rows, window, lambda: False, cancelled, tell)
+    return written.ids.split(_ROWS_AT_A_TIME)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _inputs(module: Any) -> int:
+    """A Conv1D stores [inputs, outputs]."""
+    return int(module.in_features if hasattr(module, "in_features") else module.weight.shape[0])
