@@ -89,9 +89,7 @@ class ShapeRuns:
     def _run(self, card: Card, recipe: str, cancel: threading.Event) -> None:
         error = ""
         try:
-            self._services.bench(
-                None, card.id, [recipe], ["torch"], PLAN, self._report, cancel
-            )
+            self._services.bench(None, card.id, [recipe], ["torch"], PLAN, self._report, cancel)
         except SlmError as failure:
             error = str(failure)
         except Exception as failure:  # the page's boundary: nobody else hears of this thread
