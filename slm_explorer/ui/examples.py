@@ -92,6 +92,24 @@ _CHAT = (
 
 _TEXT_TO_TEXT = (
     ExampleGroup(
+        "Rewrite",
+        "Four tasks that Sprout T5 was taught, each by its prefix.",
+        (
+            _single("in words: 4217"),
+            _single("past tense: The fox carries a lantern near the river."),
+            _single("order: . harbour old found the Mia at an lantern"),
+            Example(
+                "summarize: a story of Pip the fox",
+                (
+                    "summarize: Once upon a time there was a fox named Pip. One day Pip went to "
+                    "the forest and lost a key there. Pip was very sad. Luna the owl came by and "
+                    "helped to look for it. They found the key under an old tree. \"Thank you, "
+                    "Luna!\" said Pip, who felt glad. The end.",
+                ),
+            ),
+        ),
+    ),
+    ExampleGroup(
         "Translate",
         "A task prefix that T5 and Flan-T5 were taught.",
         (
@@ -122,10 +140,21 @@ _TEXT_TO_TEXT = (
 _FILL_MASK = (
     ExampleGroup(
         "In a story",
-        "Words of a Sprout's own world.",
+        "Words of a Sprout's own world: what was told before decides.",
         (
-            _fill("The fox saw the [MASK] over the hill."),
-            _fill("The fox lit the [MASK] and went [MASK]."),
+            _fill("The fox found a lantern at the [MASK]."),
+            _fill(
+                "Pip was a brave fox. Pip had a drum, but one day at the lake it broke. What did "
+                "Luna mend? Luna mended a [MASK]."
+            ),
+        ),
+    ),
+    ExampleGroup(
+        "Opposites and order",
+        "Facts of the same world.",
+        (
+            _fill("What are the opposites of hot and big? The opposites are cold and [MASK]."),
+            _fill("Which month follows June? [MASK] comes after June."),
         ),
     ),
     ExampleGroup(
@@ -148,17 +177,23 @@ _CLASSIFICATION = (
         "Feeling",
         "For heads that were taught to tell good from bad.",
         (
-            _classify("What a lovely story, I laughed the whole time."),
-            _classify("The soup was cold and nobody smiled."),
+            _classify("What a lovely story!"),
+            _classify("Everybody agreed that the soup was awful."),
         ),
     ),
     ExampleGroup(
         "Not so plain",
-        "A negation, and two feelings at once.",
+        "A negation turns a clause round; in a contrast the main clause decides.",
         (
             _classify("The story was not bad at all."),
-            _classify("A brave fox, but a sad and slow ending."),
+            _classify("The cake was far from perfect, but we enjoyed the party."),
+            _classify("It is not true that the song was not dull."),
         ),
+    ),
+    ExampleGroup(
+        "Beyond a Sprout",
+        "Words that its small world does not have: only larger models have read them.",
+        (_classify("I laughed until my sides hurt."), _classify("The plot drags on forever.")),
     ),
 )
 
@@ -168,10 +203,10 @@ _SIMILARITY = (
         "The first two say one thing, the third another.",
         (
             _compare(
-                "A fox finds a lantern …",
-                "The fox found a lantern.",
-                "A lantern was found by the fox.",
-                "The robot is making soup.",
+                "The fox found a lantern …",
+                "The fox found a lantern at the harbour.",
+                "At the harbour, a lantern was discovered by the fox.",
+                "The fox lost a lantern at the harbour.",
             ),
         ),
     ),
@@ -181,9 +216,9 @@ _SIMILARITY = (
         (
             _compare(
                 "The dog chased the cat …",
-                "The dog chased the cat.",
-                "The cat chased the dog.",
-                "A dog ran after a cat.",
+                "The dog chased the cat at the farm.",
+                "The cat chased the dog at the farm.",
+                "The cat was hunted by the dog at the farm.",
             ),
         ),
     ),
