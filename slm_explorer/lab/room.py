@@ -20,6 +20,8 @@ PROCESS_BYTES = 300_000_000
 # Copies of the largest matrix while it is compressed: as stored, in float32, and what becomes of
 # it.
 _COPIES = 4
+# Input moments that a calibrated recipe holds, and what it makes of one of them.
+_MOMENT_BYTES = 2**29 + 2**27
 # Bytes a weight while a student learns: itself, its gradient and two moments in float32, and the
 # teacher's in bfloat16 beside it; and what a step of some rows takes besides.
 _TRAINED_BYTES = 18
@@ -50,7 +52,7 @@ def room_for(
 
 def compressing_bytes(facts: CheckpointFacts, recipe: str) -> int:
     """About what the process takes that does `recipe`: storage goes matrix by matrix, the other
-    kinds hold the model, and training what it learns with.
+    kinds and calibration hold the model, and training what it learns with.
     """
     largest = max(
         (tensor.elements * 4 for name in facts.files for tensor in read_header(facts.path / name)),
@@ -62,7 +64,9 @@ def compressing_bytes(facts: CheckpointFacts, recipe: str) -> int:
     if any(step.recipe.kind == "training" for step in steps):
         return needed + _TRAINED_BYTES * weights + _STEP_BYTES
     if any(step.recipe.storage is None for step in steps):
-        return needed + 2 * facts.weights_bytes
+        needed += 2 * facts.weights_bytes
+    if steps[-1].recipe.calibrated:
+        needed += 2 * facts.weights_bytes + _MOMENT_BYTES
     return needed
 
 
