@@ -1,7 +1,8 @@
-"""The shipped models say, through the engine, exactly what transformers.generate says."""
+"""The shipped decoders say, through the engine, exactly what transformers.generate says."""
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from slm_explorer.types import Message, Sampling
 from tests.engines.answers import Said, ask, request, score
 from tests.engines.conftest import load
 
-SPROUTS = sorted((asset_folder() / "sprouts").glob("*/config.json"))
+FOLDERS = sorted((asset_folder() / "sprouts").glob("*/config.json"))
+SPROUTS = [path for path in FOLDERS if json.loads(path.read_text())["model_type"] == "llama"]
 TURNS = ["Tell me a story about a fox.", "Who was in the story?", "What is 3 plus 4?", "😀 ü?"]
 LENGTH = 48
 
