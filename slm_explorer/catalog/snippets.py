@@ -97,12 +97,15 @@ def snippet(card: Card, task: Task, model: str | None = None) -> str:
     Runs as it is where transformers and torch are installed and the model can be had.
     """
     template = _OF_TASK.get(task) or (_CHAT if card.chat_template else _COMPLETE)
-    # T5 was trained on prefixed tasks, its instruction-tuned children on plain requests.
+    # T5 was trained on prefixed tasks, its instruction-tuned children on plain requests, and the
+    # shipped one on prefixes of its own.
     prompt = (
         "Translate to German: The house is small."
         if card.instruction_tuned
         else "translate English to German: The house is small."
     )
+    if card.shipped:
+        prompt = "in words: 4217"
     shipped = f"assets/sprouts/{card.id}"
     name = model or (shipped if card.shipped else card.hub_id) or card.id
     return template.format(model=json.dumps(name), prompt=json.dumps(prompt))
