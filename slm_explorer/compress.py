@@ -172,6 +172,7 @@ def compare(
                 kl_interval=found["kl_interval"] and tuple(found["kl_interval"]),
                 top1_agreement=found["top1_agreement"],
                 top1_interval=found["top1_interval"] and tuple(found["top1_interval"]),
+                measure=found["measure"],
             )
         else:
             yield CompressionProgress(message["fraction"])

@@ -212,12 +212,12 @@ def _quality(windows: Sequence[ScoreWindow] | None) -> dict[str, object]:
 
 
 def _difference(found: Divergence | None) -> dict[str, object]:
-    names = ("kl", "kl_interval", "top1_agreement", "top1_interval")
+    names = ("measure", "kl", "kl_interval", "top1_agreement", "top1_interval")
     if found is None:
         return {"text": TEXT.name, "tokens": None, **dict.fromkeys(names), "change_interval": None}
     return {
         "text": TEXT.name,
-        "tokens": sum(window.tokens for window in found.before),
+        "tokens": sum(window.tokens for window in found.before) or None,
         **{name: getattr(found, name) for name in names},
         "change_interval": _change_interval(found),
     }

@@ -11,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from slm_explorer.compression.outputs import answer, measure_of, questions
 from slm_explorer.compression.recipes import Divergence
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.decoder import Decoder
 from slm_explorer.engines.lean import lean_decoder
 from slm_explorer.engines.lighter import light_decoder
 from slm_explorer.engines.scoring import score_text
-from slm_explorer.errors import InvalidRequest
-from slm_explorer.types import Done, ModelSpec, ScoreRequest, ScoreStats
+from slm_explorer.errors import Cancelled, InvalidRequest
+from slm_explorer.types import Done, ModelSpec, ScoreRequest, ScoreStats, ScoreWindow
 
 _ROWS = 128
 _RESAMPLES = 1000
@@ -34,13 +35,18 @@ def compare(
     report: Callable[[float], None],
     stop: threading.Event,
 ) -> Divergence:
-    """Load both folders and read `text` with both, window by window.
+    """Load both folders and read `text` with both, window by window. `measure` of the result says
+    what was predicted: next tokens, or what outputs.measure_of names.
 
     KL is of the parent's next-token distribution from the child's, in nats; intervals are 95 %
     percentile bootstraps over windows (1,000 resamples, fixed seed), None for a single window.
     Raises InvalidRequest where their tokenizers differ, and what loading raises; Cancelled.
     """
-    sides = [_loaded(folder, threads) for folder in (parent, child)]
+    models = [_loaded(folder, threads) for folder in (parent, child)]
+    measure = measure_of(models[0])
+    if measure is not None:
+        return _compare_outputs(models, text, window, measure, report, stop)
+    sides = [(loaded, _remembering(loaded)) for loaded in models]
     request = ScoreRequest(id="compare", visitor="lab", text=text, window=window)
     ids = [loaded.tokenizer and loaded.tokenizer(text).input_ids for loaded, _ in sides]
     if ids[0] != ids[1]:
@@ -85,10 +91,46 @@ class _Remembering:
         return self.last
 
 
-def _loaded(folder: Path, threads: int) -> tuple[LoadedModel, _Remembering]:
+def _compare_outputs(
+    models: Sequence[LoadedModel],
+    text: str,
+    window: int,
+    measure: str,
+    report: Callable[[float], None],
+    stop: threading.Event,
+) -> Divergence:
+    """The same for models that predict no next token. Without targets there are no windows."""
+    distances: list[tuple[int, float, int]] = []
+    windows: tuple[list[ScoreWindow], list[ScoreWindow]] = ([], [])
+    for done, question in questions(models[0], text, window):
+        if stop.is_set():
+            raise Cancelled("The measurement was stopped.")
+        first, second = (answer(loaded, question) for loaded in models)
+        distances.append(_distance(first, second))
+        for scored, logits in zip(windows, (first, second), strict=True):
+            if question.targets:
+                wanted = torch.tensor(question.targets)
+                nll = torch.nn.functional.cross_entropy(logits, wanted, reduction="sum")
+                scored.append(ScoreWindow(len(wanted), question.bytes, float(nll)))
+        report(done)
+    return Divergence(
+        before=tuple(windows[0]),
+        after=tuple(windows[1]),
+        kl=_mean(distances, 1),
+        kl_interval=_interval(distances, 1),
+        top1_agreement=_mean(distances, 2),
+        top1_interval=_interval(distances, 2),
+        measure=measure,
+    )
+
+
+def _loaded(folder: Path, threads: int) -> LoadedModel:
     spec = ModelSpec(model=folder.name, path=str(folder), threads=threads)
-    loaded = load_model(spec, lambda _fraction, _stage: None)
-    return loaded, _Remembering(lean_decoder(loaded.model) or light_decoder(loaded.model))
+    return load_model(spec, lambda _fraction, _stage: None)
+
+
+def _remembering(loaded: LoadedModel) -> _Remembering:
+    return _Remembering(lean_decoder(loaded.model) or light_decoder(loaded.model))
 
 
 @torch.inference_mode()
