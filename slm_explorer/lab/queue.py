@@ -68,7 +68,8 @@ class RunQueue:
 
         Raises at once what can be known before it begins: InvalidRequest for a recipe that is
         none, UnknownModel, BadCheckpoint, UnsupportedModel where the recipe cannot be used on
-        this model, InvalidRequest where the queue is full.
+        this model, InvalidRequest where the queue is full or another app runs the lab of this
+        home, StorageError where it cannot be written.
         """
         parse_recipe(order.recipe)
         parent = self._runner.tools.chat.resolve(order.model)
@@ -87,11 +88,7 @@ class RunQueue:
             jobs = self._open()
             if self._closed:
                 raise InvalidRequest("The app is shutting down: start it again first.")
-            if not self._home_lock.held:
-                raise InvalidRequest(
-                    f"Another slm-explorer runs the lab in {self._folder}: use that one, or "
-                    "start this one with another --home."
-                )
+            self._home_lock.check()
             if len(self._queue) >= MAX_WAITING:
                 raise InvalidRequest(
                     f"{MAX_WAITING} runs are waiting already: cancel one, or come back later."

@@ -33,7 +33,7 @@ def room_for(
     manager: ModelManager, name: str, needed: int, cancel: threading.Event
 ) -> Iterator[Reservation]:
     """Keep `needed` bytes of the budget. Where the watchdog must end the work, `cancel` is set
-    and its reason is raised in the place of Cancelled. Raises DoesNotFit.
+    and its reason raised. Raises DoesNotFit, and Cancelled for whatever fails after a `cancel`.
     """
     reasons: list[SlmError] = []
 
@@ -44,9 +44,12 @@ def room_for(
     try:
         with manager.reserve(name, needed, over) as reservation:
             yield reservation
-    except Cancelled:
+    except SlmError:
         if reasons:
             raise reasons[0] from None
+        if cancel.is_set():
+            # Stopped while it starts, a process may have been ended before it could say so.
+            raise Cancelled("The run was stopped.") from None
         raise
 
 
