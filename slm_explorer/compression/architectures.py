@@ -108,7 +108,7 @@ FAMILIES: dict[str, Family] = {
     ),
 }
 
-_STRUCTURE = ("drop-layers", "prune-mlp", "prune-heads")
+_STRUCTURE = ("drop-layers", "prune-mlp", "prune-heads", "low-rank")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
@@ -116,6 +116,14 @@ def layer_count(config: Mapping[str, object]) -> int | None:
     """How many layers a config.json says there are; None where it does not."""
     found = (config.get(key) for key in _LAYERS)
     return next((each for each in found if isinstance(each, int)), None)
+
+
+def in_mlp(path: str, model_type: str) -> bool:
+    """Whether a layer, by its path in the model, belongs to an MLP of this architecture."""
+    mlp = FAMILIES[model_type].mlp
+    if mlp is None or "attention" in path:
+        return False
+    return path.endswith(tuple(f".{name}" for name in (*mlp.inputs, mlp.output)))
 
 
 def structure_reason(step: str, value: float | None, config: Mapping[str, object]) -> str | None:
@@ -131,6 +139,8 @@ def structure_reason(step: str, value: float | None, config: Mapping[str, object
         if not family.no_layers and count is not None and value is not None and value >= count:
             return f"It has {count} layers, and at least one must stay: drop fewer."
         return family.no_layers or None
+    if step == "low-rank":
+        return None if family.mlp else "Its MLPs cannot be told apart: choose another recipe."
     if step == "prune-mlp":
         return None if family.mlp else "The width of its MLPs is not in its config.json."
     if family.attention is None:

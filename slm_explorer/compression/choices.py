@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from slm_explorer.compression import quanto
 from slm_explorer.compression.cores import on_all_cores
+from slm_explorer.compression.low_rank import LowRankMatrix, factorize, rank_of
 from slm_explorer.compression.matrices import (
     INT4_GROUPS,
     INT4_ROWS,
     INT8_COLUMNS,
     Int4Matrix,
     Int8Matrix,
+    Matrix,
     pair_codes,
 )
 from slm_explorer.compression.quantizers import error_factor, quantize_int4, quantize_int8
@@ -42,7 +45,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What one matrix of `rows` x `columns` gets. `width` is its columns with padding."""
+    """What one matrix of `rows` x `columns` gets. `width` is its columns with padding, `rank`
+    that of its two factors, `study` the recipe whose numbers quanto.py makes.
+    """
 
     method: Method
     rows: int
@@ -50,6 +55,8 @@ class Choice:
     width: int
     group: int | None = None
     reason: str | None = None
+    rank: int | None = None
+    study: str | None = None
 
     @property
     def parts(self) -> Mapping[str, tuple[torch.dtype | None, tuple[int, ...]]]:
@@ -59,6 +66,13 @@ class Choice:
                 "codes": (torch.int8, (self.rows, self.columns)),
                 "scales": (None, (self.rows,)),
             }
+        if self.rank is not None:
+            return {
+                "left": (None, (self.rows, self.rank)),
+                "right": (None, (self.rank, self.columns)),
+            }
+        if self.study is not None:
+            return quanto.parts_of(self.study, self.rows, self.columns)
         assert self.group is not None
         groups = (self.rows, self.width // self.group)
         return {
@@ -94,7 +108,13 @@ def choose(step: Recipe, role: Role, rows: int, columns: int, dtype: torch.dtype
     plain = rows * columns * dtype.itemsize
     eight = Choice("int8", rows, columns, columns, reason=_padding(columns, INT8_COLUMNS))
     found = eight
-    if step.storage == "int4" and role == "embedding":
+    if step.storage == "quanto":
+        if role == "embedding":
+            reason = "the study is of layers, not of the table of tokens"
+            return Choice("kept", rows, columns, columns, reason=reason)
+        group = quanto.group_of(step.name, columns)
+        found = Choice("quanto", rows, columns, columns, group, study=step.name)
+    elif step.storage == "int4" and role == "embedding":
         found = Choice("int8", rows, columns, columns, reason="8 bits for the table of tokens")
     elif step.storage == "int4":
         four = _four_bits(rows, columns)
@@ -106,6 +126,18 @@ def choose(step: Recipe, role: Role, rows: int, columns: int, dtype: torch.dtype
     if found.stored_bytes(dtype) >= plain:
         return Choice("kept", rows, columns, columns, reason="too small to become smaller")
     return found
+
+
+def choose_low_rank(percent: float, rows: int, columns: int, dtype: torch.dtype) -> Choice:
+    """Two factors of a rank that is `percent` of the full one; the matrix itself where those would
+    be larger than it is.
+    """
+    rank = rank_of(rows, columns, percent)
+    found = Choice("low-rank", rows, columns, columns, rank=rank)
+    if found.stored_bytes(dtype) < rows * columns * dtype.itemsize:
+        return found
+    reason = f"two factors of rank {rank} would be larger than the matrix"
+    return Choice("kept", rows, columns, columns, reason=reason)
 
 
 def _four_bits(rows: int, columns: int) -> Choice:
@@ -140,6 +172,10 @@ def quantize(
     infinite weights; Cancelled once `cancelled()` says so.
     """
     whole = source[...].t() if transposed else None
+    if choice.rank is not None or choice.study is not None:
+        if cancelled():
+            raise Cancelled("The compression was stopped.")
+        return _from_whole(name, source[...] if whole is None else whole, choice, dtype)
     parts = {
         suffix: torch.empty(shape, dtype=kind or dtype)
         for suffix, (kind, shape) in choice.parts.items()
@@ -175,6 +211,21 @@ def quantize(
     return Quantized(parts, (error / norm) ** 0.5 if norm else 0.0)
 
 
+def _from_whole(name: str, weight: Tensor, choice: Choice, dtype: torch.dtype) -> Quantized:
+    """What cannot be made piece by piece."""
+    if not bool(torch.isfinite(weight).all()):
+        raise not_finite(name)
+    parts: Mapping[str, Tensor]
+    if choice.rank is not None:
+        parts = dict(zip(("left", "right"), factorize(weight, choice.rank, dtype), strict=True))
+    else:
+        assert choice.study is not None
+        parts = quanto.quantize(weight, choice.study, dtype)
+    norm = float(weight.float().norm())
+    error = float((matrix_of(choice, parts).exact() - weight.float()).norm())
+    return Quantized(parts, error / norm if norm else 0.0)
+
+
 def not_finite(name: str) -> BadCheckpoint:
     return BadCheckpoint(
         f"The tensor {name} holds NaN or infinite weights, so the model cannot be compressed: "
@@ -182,8 +233,12 @@ def not_finite(name: str) -> BadCheckpoint:
     )
 
 
-def matrix_of(choice: Choice, parts: Mapping[str, Tensor]) -> Int8Matrix | Int4Matrix:
+def matrix_of(choice: Choice, parts: Mapping[str, Tensor]) -> Matrix:
     """The matrix that multiplies with the stored tensors."""
+    if choice.rank is not None:
+        return LowRankMatrix(parts["left"], parts["right"])
+    if choice.study is not None:
+        return quanto.QuantoMatrix(choice.study, choice.rows, choice.columns, parts)
     if choice.method == "int8":
         return Int8Matrix(parts["codes"], parts["scales"])
     return Int4Matrix(parts["codes"], parts["scales"], parts["zeros"], choice.columns)

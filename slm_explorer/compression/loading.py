@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from slm_explorer.compression.choices import (
     Choice,
-    Quantized,
     Source,
     choose,
     matrix_of,
     quantize,
     report,
 )
+from slm_explorer.compression.matrices import Int8Matrix
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
 from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
 from slm_explorer.compression.slots import Slot, StandIn, find_slots
@@ -126,7 +126,13 @@ def stored_matrices(tensors: Mapping[str, Any], section: Mapping[str, Any]) -> d
                 continue
             name, (rows, columns) = str(layer["name"]), layer["shape"]
             choice = Choice(
-                layer["method"], int(rows), int(columns), int(layer["width"]), layer["group"]
+                layer["method"],
+                int(rows),
+                int(columns),
+                int(layer["width"]),
+                layer["group"],
+                rank=layer.get("rank"),
+                study=layer.get("study"),
             )
             parts = {suffix: found.pop(part_name(name, choice, suffix)) for suffix in choice.parts}
             for suffix, (_, shape) in choice.parts.items():
@@ -213,8 +219,8 @@ def _pack(slot: Slot, choice: Choice, parts: Mapping[str, Tensor]) -> None:
     packed: nn.Module
     for holder, attribute, layer in slot.places:
         if isinstance(layer, nn.Embedding):
-            assert not isinstance(matrix, Quantized)
-            packed = PackedEmbedding(matrix, getattr(layer, "embed_scale", None))  # type: ignore[arg-type]
+            assert isinstance(matrix, Int8Matrix)
+            packed = PackedEmbedding(matrix, getattr(layer, "embed_scale", None))
         else:
             packed = PackedLinear(matrix, getattr(layer, "bias", None))
         setattr(holder, attribute, packed.eval())

@@ -121,9 +121,11 @@ def _packed(codes: Tensor, bits: int) -> Tensor:
     share = 8 // bits
     lanes = F.pad(codes.to(torch.uint8), (0, -codes.numel() % share)).view(-1, share)
     shifts = torch.arange(0, 8, bits, dtype=torch.uint8)
-    return (lanes << shifts).sum(dim=1).to(torch.uint8)
+    packed: Tensor = (lanes << shifts).sum(dim=1).to(torch.uint8)
+    return packed
 
 
 def _unpacked(packed: Tensor, bits: int) -> Tensor:
     shifts = torch.arange(0, 8, bits, dtype=torch.uint8)
-    return ((packed.unsqueeze(1) >> shifts) & (2**bits - 1)).flatten()
+    codes: Tensor = (packed.unsqueeze(1) >> shifts) & (2**bits - 1)
+    return codes.flatten()

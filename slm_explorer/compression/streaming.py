@@ -8,7 +8,6 @@ it like any other.
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,14 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from slm_explorer.compression.choices import Choice, not_finite, quantize, report
+from slm_explorer.compression.architectures import in_mlp
+from slm_explorer.compression.choices import (
+    Choice,
+    choose_low_rank,
+    not_finite,
+    quantize,
+    report,
+)
 from slm_explorer.compression.loading import assemble_tied, choice_for, part_name
 from slm_explorer.compression.moments import InputMoments
 from slm_explorer.compression.recipes import (
@@ -28,11 +34,18 @@ from slm_explorer.compression.recipes import (
     CompressionResult,
     LayerReport,
     Recipe,
+    Step,
+    parse_recipe,
     storage_step,
     why_not,
 )
 from slm_explorer.compression.slots import Slot, StandIn
-from slm_explorer.compression.workspace import check_target, new_folder
+from slm_explorer.compression.workspace import (
+    MOST_COPIED_BYTES,
+    check_target,
+    copy_files,
+    new_folder,
+)
 from slm_explorer.compression.writer import Entry, SafetensorsWriter
 from slm_explorer.engines.folder import (
     LIBRARY_ERRORS,
@@ -47,13 +60,6 @@ from slm_explorer.errors import BadCheckpoint, Cancelled, InvalidRequest, Unsupp
 
 FORMAT = 1
 _CASTS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
-# What is copied beside the weights: tokenizers, templates, cards, licences.
-_COPIED = (".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".vocab")
-_COPIED_NAMES = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
-_COPIED_BYTES = 64 * 2**20
-# The shipped models' evaluation.json holds the parent's marks, not the child's.
-_NOT_COPIED = ("config.json", "model.safetensors.index.json", "evaluation.json")
-
 Report = Callable[[float, LayerReport | None], None]
 """Called with (fraction 0..1, the layer that is done, or None between them)."""
 
@@ -88,6 +94,7 @@ def compress_checkpoint(
     infinite weights, StorageError for a full disk, Cancelled; nothing is left then.
     """
     started = time.perf_counter()
+    asked = parse_recipe(recipe)[-1]
     step = storage_step(recipe)
     check_target(out)
     config = read_config(source)
@@ -99,7 +106,7 @@ def compress_checkpoint(
     files = weight_files(source)
     with StoredWeights(files, lambda _fraction, _stage: None) as stored:
         dtype = _CASTS.get(step.name, stored.dtype)
-        items, paths = _plan(config, source.name, stored.tensors, step, dtype)
+        items, paths = _plan(config, source.name, stored.tensors, asked, dtype)
         entries = _entries(items, step, dtype)
         after = sum(entry.nbytes for entry in entries.values())
         report = _later_half(report_progress) if step.calibrated else report_progress
@@ -114,7 +121,7 @@ def compress_checkpoint(
                 lambda fraction: report_progress(fraction / 2, None),
                 cancelled,
             )
-        with new_folder(out, after + _COPIED_BYTES // 64) as work:
+        with new_folder(out, after + MOST_COPIED_BYTES // 64) as work:
             with SafetensorsWriter(work / "model.safetensors", entries) as writer:
                 layers = _write(writer, items, step, dtype, moments, report, cancelled)
             copy_files(source, work)
@@ -134,7 +141,7 @@ def _plan(
     config: PretrainedConfig,
     name: str,
     tensors: Mapping[str, Any],
-    step: Recipe,
+    asked: Step,
     dtype: torch.dtype,
 ) -> tuple[list[_Item], dict[str, str]]:
     """What becomes of each tensor; a second copy of a tied one is left out. And where in the
@@ -153,11 +160,23 @@ def _plan(
     items = []
     for key, source in tensors.items():
         slot = slots.get(key)
-        if slot is not None and step.storage != "cast":
-            choice = choice_for(slot, source.shape, step, dtype)
+        choice = None
+        if slot is not None and asked.recipe.storage == "low-rank":
+            if slot.role == "linear" and in_mlp(paths[key], config.model_type):
+                rows, columns = source.shape[::-1] if slot.transposed else source.shape
+                choice = choose_low_rank(asked.value or 100, rows, columns, dtype)
+        elif slot is not None and asked.recipe.storage != "cast":
+            choice = choice_for(slot, source.shape, asked.recipe, dtype)
+        if choice is not None or slot is not None or key not in copies:
             items.append(_Item(key, source, slot, choice))
-        elif key not in copies:
-            items.append(_Item(key, source, None, None))
+    if asked.recipe.storage in ("low-rank", "quanto") and not any(
+        item.choice is not None and item.choice.method != "kept" for item in items
+    ):
+        reasons = {item.choice.reason for item in items if item.choice is not None}
+        raise UnsupportedModel(
+            f"{asked.text} would leave {name} as it is ({'; '.join(map(str, reasons))}): choose "
+            "another recipe."
+        )
     return items, paths
 
 
@@ -260,16 +279,6 @@ def _write(
     return tuple(layers)
 
 
-def copy_files(source: Path, work: Path) -> None:
-    """Copy what stands beside the weights: tokenizer, templates, card, licence."""
-    for entry in sorted(source.iterdir()):
-        wanted = entry.suffix in _COPIED or entry.name.startswith(_COPIED_NAMES)
-        if not wanted or entry.name in _NOT_COPIED or not entry.is_file():
-            continue
-        if entry.stat().st_size <= _COPIED_BYTES:
-            shutil.copyfile(entry, work / entry.name)
-
-
 def _write_config(
     source: Path,
     work: Path,
@@ -302,6 +311,8 @@ def _layout(item: _Item) -> dict[str, object]:
         "shape": [item.choice.rows, item.choice.columns],
         "width": item.choice.width,
         "transposed": item.slot is not None and item.slot.transposed,
+        **({} if item.choice.rank is None else {"rank": item.choice.rank}),
+        **({} if item.choice.study is None else {"study": item.choice.study}),
     }
 
 

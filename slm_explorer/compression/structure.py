@@ -31,7 +31,7 @@ from slm_explorer.compression.influence import (
 )
 from slm_explorer.compression.pruning import prune_heads, prune_magnitude, prune_mlp
 from slm_explorer.compression.recipes import LayerInfluence, Step
-from slm_explorer.compression.streaming import copy_files
+from slm_explorer.compression.workspace import copy_files
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.errors import Cancelled, StorageError
 from slm_explorer.types import ModelSpec

@@ -25,6 +25,12 @@ except ImportError:  # Windows has no such locks
 
 _LEFTOVER = re.compile(r"\..{1,200}\.slm-partial-[0-9a-f]{8}")
 _DAY_S = 86_400
+# What is copied beside the weights: tokenizers, templates, cards, licences.
+_COPIED = (".json", ".txt", ".model", ".jinja", ".md", ".tiktoken", ".vocab")
+_COPIED_NAMES = ("LICENSE", "LICENCE", "NOTICE", "USE_POLICY")
+MOST_COPIED_BYTES = 64 * 2**20
+# The shipped models' evaluation.json holds the parent's marks, not the child's.
+_NOT_COPIED = ("config.json", "model.safetensors.index.json", "evaluation.json")
 
 
 def remove_leftovers(folder: Path) -> list[Path]:
@@ -113,3 +119,13 @@ def _abandoned(folder: Path) -> bool:
     finally:
         os.close(handle)
     return True
+
+
+def copy_files(source: Path, work: Path) -> None:
+    """Copy what stands beside the weights: tokenizer, templates, card, licence."""
+    for entry in sorted(source.iterdir()):
+        wanted = entry.suffix in _COPIED or entry.name.startswith(_COPIED_NAMES)
+        if not wanted or entry.name in _NOT_COPIED or not entry.is_file():
+            continue
+        if entry.stat().st_size <= MOST_COPIED_BYTES:
+            shutil.copyfile(entry, work / entry.name)

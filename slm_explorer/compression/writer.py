@@ -23,6 +23,7 @@ _KINDS = {
     torch.bfloat16: ("BF16", 2),
     torch.int8: ("I8", 1),
     torch.uint8: ("U8", 1),
+    torch.float8_e4m3fn: ("F8_E4M3", 1),
 }
 
 

@@ -83,8 +83,11 @@ def silence(layer: Any, columns: Tensor) -> None:
 def test_a_model_without_a_layer_is_the_model_that_skips_it(parent: Path, tmp_path: Path) -> None:
     skip_where_refused("drop-layers", 1, parent)
     detail = apply("drop-layers:1", parent, tmp_path / "child")
-    (dropped,) = detail["dropped"]  # type: ignore[misc]
-    influence: list[float] = detail["influence"]  # type: ignore[assignment]
+    layers, influence = detail["dropped"], detail["influence"]
+    assert isinstance(layers, list)
+    assert isinstance(influence, list)
+    dropped = int(layers[0])
+    assert len(layers) == 1
     model = loaded(parent).model
     free = list(range(len(influence)))
     if FAMILIES[model.config.model_type].keeps_first:
