@@ -66,6 +66,27 @@ class Losses:
     kl: float | None
 
 
+@dataclass
+class Sums:
+    """Losses of several batches added up, in nats over all targets."""
+
+    cross_entropy: float = 0.0
+    kl: float | None = None
+    targets: int = 0
+
+    def add(self, found: Losses, targets: int) -> None:
+        self.cross_entropy += found.cross_entropy
+        if found.kl is not None:
+            self.kl = (self.kl or 0.0) + found.kl
+        self.targets += targets
+
+    @property
+    def means(self) -> tuple[float, float | None]:
+        """(cross-entropy, KL) in nats a target."""
+        count = max(1, self.targets)
+        return self.cross_entropy / count, None if self.kl is None else self.kl / count
+
+
 def losses(
     student: Any, teacher: Any | None, batch: Batch, share: float, temperature: float, hidden: bool
 ) -> Losses:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from torch import Tensor, nn
 from slm_explorer.compression.distillation import (
     Batch,
     Losses,
+    Sums,
     losses,
     masked_tokens,
     next_tokens,
@@ -101,27 +101,6 @@ class _Clock:
 
     def leave_out(self, seconds: float) -> None:
         self._started += seconds
-
-
-@dataclass
-class _Sums:
-    """What the steps since the last point have lost, in nats over all targets."""
-
-    cross_entropy: float = 0.0
-    kl: float | None = None
-    targets: int = 0
-
-    def add(self, found: Losses, targets: int) -> None:
-        self.cross_entropy += found.cross_entropy
-        if found.kl is not None:
-            self.kl = (self.kl or 0.0) + found.kl
-        self.targets += targets
-
-    @property
-    def means(self) -> tuple[float, float | None]:
-        """(cross-entropy, KL) in nats a target."""
-        count = max(1, self.targets)
-        return self.cross_entropy / count, None if self.kl is None else self.kl / count
 
 
 class _Run:
@@ -207,7 +186,7 @@ class _Run:
         batches = self._batches(text)
         begun = self._clock.now()
         told, sampled = begun, -math.inf
-        sums = _Sums()
+        sums = Sums()
         while True:
             self._pause_where_asked(begun)
             now, fraction = self._clock.now(), self._fraction(begun)
@@ -215,12 +194,12 @@ class _Run:
             if sums.targets and (ended or now - told >= _POINT_S):
                 sample = None
                 if not self.pair.encoder and (ended or now - sampled >= _SAMPLE_S):
-                    sample = continuation(self.pair.student, prompt, self._cancelled)
+                    sample = self._sample(prompt)
                     sampled = now
                 loss, kl = sums.means
                 point = TrainingPoint(self._step, now, self._tokens, loss, sample, kl)
                 self._report("learning", min(1.0, fraction), point)
-                told, sums = now, _Sums()
+                told, sums = now, Sums()
             if ended:
                 break
             optimizer.param_groups[0]["lr"] = rate * rate_share(fraction)
@@ -229,6 +208,18 @@ class _Run:
         if self._control.finishing:
             return "finished"
         return "time" if self._plan.steps is None else "steps"
+
+    def _sample(self, prompt: Tensor) -> str:
+        try:
+            return continuation(self.pair.student, prompt, self._cancelled)
+        except BadCheckpoint:
+            raise self._diverged() from None
+
+    def _diverged(self) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"The loss is no finite number any more after {self._step:,} steps, so the student is "
+            "lost: try again with a lower learning rate or another text."
+        )
 
     def _fraction(self, begun: float) -> float:
         """How much of the learning is over."""
@@ -268,17 +259,14 @@ class _Run:
         batch: Batch,
         optimizer: torch.optim.Optimizer,
         weights: list[nn.Parameter],
-        sums: _Sums,
+        sums: Sums,
     ) -> None:
         count = max(1, batch.count)
         optimizer.zero_grad(set_to_none=True)
         for part in batch.parts(self._at_once):
             found = self._losses(self._model, part)
             if not math.isfinite(found.cross_entropy):
-                raise TrainingDiverged(
-                    f"The loss is no finite number any more (step {self._step + 1}), so the "
-                    "student is lost: try again with a lower learning rate or another text."
-                )
+                raise self._diverged()
             sums.add(found, part.count)
             torch.autograd.backward(found.total / count)
         nn.utils.clip_grad_norm_(weights, 1.0)
@@ -293,11 +281,13 @@ class _Run:
         """(cross-entropy, KL from the parent), nats a token of the held-out text."""
         random = torch.Generator().manual_seed(self._plan.seed)
         batch = self._batch(held_out, torch.arange(len(held_out.ids)), random)
-        sums = _Sums()
+        sums = Sums()
         for part in batch.parts(self._at_once):
             sums.add(self._losses(model, part), part.count)
         loss, kl = sums.means
         if not math.isfinite(loss):
+            if self._step:
+                raise self._diverged()
             raise BadCheckpoint(
                 f"The {name} computes numbers that are not finite on the text: its weights are "
                 "broken."

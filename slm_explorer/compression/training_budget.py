@@ -14,9 +14,9 @@ from slm_explorer.engines.memory import private_memory
 from slm_explorer.errors import DoesNotFit
 from slm_explorer.units import format_bytes
 
-# Highest rate for a network 256 wide. Others take it in inverse proportion to their width, which
-# is how far AdamW's steps move a layer's output (Yang et al. 2022, arXiv 2203.03466).
-_RATE, _RATE_WIDTH = 2e-3, 256
+# Highest rate for a network 64 wide, found by trial. Wider ones take it in inverse proportion,
+# which is how far AdamW's steps move a layer's output (Yang et al. 2022, arXiv 2203.03466).
+_RATE, _RATE_WIDTH = 5e-3, 64
 _WARM_UP, _LAST_RATE = 0.05, 0.1
 # A step should take about a second where a CPU does 2e11 operations in that time, so that it can
 # be paused, watched and repeated often enough; and more than 16 rows teach little more at once.

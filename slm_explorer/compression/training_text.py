@@ -158,7 +158,7 @@ def _write(
             raise
         raise BadCheckpoint(
             "The parent computes numbers that are not finite, so it cannot write a text to train "
-            "on: its weights are broken."
+            "on: its weights are broken. Download or make it again."
         ) from error
     if cancelled():
         raise Cancelled("The compression was stopped.")
