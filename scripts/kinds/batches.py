@@ -20,8 +20,8 @@ from .tokenizer import IGNORED, POSITIONS
 
 SEED = 31_077
 # The share masked of the words that stories and facts are about, and of all other pieces.
-MASKED_CONTENT, MASKED_OTHER = 0.4, 0.1
-SHORT_TEXTS, LONG_TEXTS = 80, 24
+MASKED_CONTENT, MASKED_OTHER = 0.3, 0.1
+SHORT_TEXTS, LONG_TEXTS = 128, 12
 _CALENDAR = (
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May "
     "June July August September October November December happy proud glad calm thankful"

@@ -66,7 +66,8 @@ _ABOUT = {
     DISTILLED_SENTIMENT: f"It has {STUDENT_LAYERS} layers: {DISTILLED} with a head for sentiment, "
     f"which learned from {SENTIMENT} with 6 layers.",
     TEXT_TO_TEXT: "Each task has a prefix: `in words: 4217`, `in digits: forty-two`, `past tense: "
-    "The fox carries a kite.`, `order: Mia lantern . an old found`, `summarize:` and a story.",
+    "The fox carries a kite.`, `order: . harbour old found the Mia at an lantern`, `summarize:` "
+    "and a story.",
 }
 # What is right without understanding: stated, so that a score can be told from luck.
 _BASELINES = {

@@ -27,13 +27,17 @@ def story_with_question(rng: random.Random, story: Story) -> str:
 
 
 def short_text(rng: random.Random) -> str:
-    """One or a few sentences of the training split."""
+    """One or a few sentences of the training split.
+
+    Most tell a scene twice, so that what is masked in one half stands in the other: a model learns
+    to look back from these long before it does from stories.
+    """
     draw = rng.random()
-    if draw < 0.3:
+    if draw < 0.15:
         return judgement(rng, Split.TRAIN).text
-    if draw < 0.5:
-        return " ".join(tellings(rng, scene(rng, Split.TRAIN), rng.choice((1, 1, 2))))
-    skill = facts if draw < 0.75 else opposites if draw < 0.9 else compare
+    if draw < 0.6:
+        return " ".join(tellings(rng, scene(rng, Split.TRAIN), 2))
+    skill = facts if draw < 0.77 else opposites if draw < 0.97 else compare
     return question_and_answer(skill(rng, Split.TRAIN))
 
 
