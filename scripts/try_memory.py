@@ -16,7 +16,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -50,6 +50,8 @@ def group_of(limit: int) -> Iterator[Path]:
         folder.mkdir()
         (folder / ("memory.max" if v2 else "memory.limit_in_bytes")).write_text(str(limit))
     except OSError as error:
+        with suppress(OSError):
+            folder.rmdir()
         raise NoGroups(f"no control group can be made in {folder.parent}: {error}") from error
     try:
         yield folder
@@ -73,15 +75,14 @@ def kernel_kills(folder: Path) -> int:
     raise NoGroups("this kernel does not count its kills")
 
 
-def run_inside(folder: Path, arguments: list[str], timeout: float | None = None) -> int:
-    """Run this script again as a member of the group; its exit code."""
+def run_inside(folder: Path, command: list[str]) -> int:
+    """Run a command as a member of the group; its exit code."""
 
     def join() -> None:
         (folder / "cgroup.procs").write_text(str(os.getpid()))
 
-    command = [sys.executable, __file__, "inside", *arguments]
     # The group must be joined before anything is imported: memory is charged where it is taken.
-    return subprocess.run(command, preexec_fn=join, timeout=timeout, check=False).returncode
+    return subprocess.run(command, preexec_fn=join, check=False).returncode
 
 
 @app.command()
@@ -91,10 +92,22 @@ def limit(
 ) -> None:
     """Run the attempts in a new group and say what the kernel has counted."""
     with group_of(int(gigabytes * GB)) as folder:
-        code = run_inside(folder, ["--tries", str(tries), "--limit", str(int(gigabytes * GB))])
+        again = [sys.executable, __file__, "inside"]
+        size = str(int(gigabytes * GB))
+        code = run_inside(folder, [*again, "--tries", str(tries), "--limit", size])
         kills = kernel_kills(folder)
     print(json.dumps({"exit_code": code, "kernel_kills": kills, "tries": tries}), flush=True)
     raise typer.Exit(1 if code or kills else 0)
+
+
+@app.command(name="exec")
+def execute(
+    command: Annotated[list[str], typer.Argument(help="What to run, after --.")],
+    gigabytes: Annotated[float, typer.Option(help="The limit of the group.")] = 3.0,
+) -> None:
+    """Run any command in a new group."""
+    with group_of(int(gigabytes * GB)) as folder:
+        raise typer.Exit(run_inside(folder, command))
 
 
 @app.command()
@@ -125,6 +138,9 @@ def attempts(services: Services, tries: int, limit: int) -> None:
         memory = read_memory()
         view = MemoryView(memory.limit, memory.used, memory.available, memory.source)
         fullest = max(fullest, alarm(view).fraction)
+        # One that was ended gives its memory back within a moment; until then nothing fits.
+        while any(state.phase == "stopping" for state in services.manager.states()):
+            time.sleep(0.05)
         again = ask(services, ModelSpec("echo", None, engine="echo"), "still here")
         assert again == "Done", again
         for state in services.manager.states():

@@ -306,8 +306,8 @@ class WorkerState:
     """One worker as the meters show it. Bytes; `cpu_percent` of one core; None is unknown.
 
     PSS adds up to a total without counting shared pages twice; USS is what unloading frees.
-    `tokens` are those written and `energy` what was spent since the process started, over all
-    its answers; `cpu_seconds` are its process's.
+    `mapped_bytes` of the PSS are files. `tokens` are those written and `energy` what was spent
+    since the process started, over all its answers; `cpu_seconds` are its process's.
     """
 
     key: str
@@ -323,6 +323,7 @@ class WorkerState:
     uss_bytes: int | None = None
     peak_memory_bytes: int | None = None
     cpu_percent: float | None = None
+    mapped_bytes: int | None = None
     cpu_seconds: float | None = None
     gpu_bytes: int | None = None
     tokens: int = 0

@@ -39,7 +39,7 @@ export function picture(value) {
         : h("i", { class: "slm-now-budget", style: `left:${percent(value.budget_now)}`, title: `Budget of all models: ${value.budget_text}` })),
     h("ul", { class: "slm-legend slm-num" },
       value.now.map((part) =>
-        h("li", { key: part.name }, h("span", { class: `slm-swatch slm-part-${part.colour}` }), `${part.name} `, h("b", {}, part.text))),
+        h("li", { key: part.name, title: "Its pages, shared ones in part, without the files that it maps" }, h("span", { class: `slm-swatch slm-part-${part.colour}` }), `${part.name} `, h("b", {}, part.text))),
       h("li", {}, h("span", { class: "slm-swatch" }), "free to take ", h("b", {}, value.free))),
     h("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, preserveAspectRatio: "none", class: "slm-stack", role: "img",
       "aria-label": `Memory by part over ten minutes; the chart is ${value.top_text} high` },

@@ -73,6 +73,7 @@ class Collector:
             ),
             workers=tuple(_filled(worker, readings, gpus.process_bytes) for worker in workers),
             app_pss_bytes=app.pss if app else None,
+            app_mapped_bytes=app.mapped if app else None,
             app_uss_bytes=app.uss if app else None,
             app_cpu_percent=app.cpu_percent if app else None,
             budget_bytes=budget_bytes,
@@ -99,6 +100,12 @@ class Collector:
             reason="n/a: nothing tells what this container uses" if found.used is None else None,
             details=(
                 _bytes("page cache", found.cached, found.source),
+                # Told for control groups only; a machine's files in use are in its own figure.
+                *(
+                    [_bytes("files in use", found.active, found.source)]
+                    if found.active is not None
+                    else []
+                ),
                 _bytes("kernel", found.kernel, found.source),
                 Detail(
                     "waited for memory", pressure.some, "share", pressure.reason or pressure.source
@@ -114,7 +121,9 @@ def _bytes(name: str, value: int | None, source: str) -> Detail:
 
 
 def _helper(member: Member, reading: ProcessReading) -> Helper:
-    return Helper(member.pid, member.part, reading.pss, reading.uss, reading.cpu_percent)
+    return Helper(
+        member.pid, member.part, reading.pss, reading.uss, reading.cpu_percent, reading.mapped
+    )
 
 
 def _swap() -> tuple[DeviceReading, ...]:
@@ -148,6 +157,7 @@ def _filled(
     return dataclasses.replace(
         worker,
         pss_bytes=reading.pss,
+        mapped_bytes=reading.mapped,
         uss_bytes=reading.uss,
         cpu_percent=reading.cpu_percent,
         cpu_seconds=reading.cpu_seconds,

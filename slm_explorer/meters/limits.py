@@ -31,8 +31,9 @@ class MemoryReading:
 
     `available` is what can still be taken: no more than any limit leaves, nor than the machine
     has. `source` names what set `limit`, the smallest. `cached` is the page cache of the same
-    container or machine, files that the kernel drops at need, and `kernel` what the kernel holds
-    for it (page tables, sockets, slabs); None where that is not told.
+    container or machine, files that the kernel drops at need, `active` that part of it which
+    counts as used, and `kernel` what the kernel holds for it (page tables, sockets, slabs); None
+    where that is not told.
     """
 
     limit: int
@@ -41,6 +42,7 @@ class MemoryReading:
     source: str
     cached: int | None = None
     kernel: int | None = None
+    active: int | None = None
 
 
 @dataclass(frozen=True)
@@ -133,8 +135,8 @@ def _group_usage(group: Group) -> int | None:
     return max(0, current - (statistic(group.folder / "memory.stat", key) or 0))
 
 
-def _cached(group: Group | None, root: Path | None) -> tuple[int | None, int | None]:
-    """(page cache, kernel memory) in bytes of a group, or where there is none of the machine."""
+def _cached(group: Group | None, root: Path | None) -> tuple[int | None, int | None, int | None]:
+    """(page cache, kernel memory, files in use), bytes of a group, or of the machine."""
     if group is not None:
         stat = group.folder / "memory.stat"
         cache = statistic(stat, "file" if group.v2 else "total_cache")
@@ -144,9 +146,10 @@ def _cached(group: Group | None, root: Path | None) -> tuple[int | None, int | N
             if group.v2
             else number(group.folder / "memory.kmem.usage_in_bytes")
         )
-        return None if cache is None else max(0, cache - shared), kernel
+        active = statistic(stat, "active_file" if group.v2 else "total_active_file")
+        return None if cache is None else max(0, cache - shared), kernel, active
     if root is None:
-        return None, None
+        return None, None, None
     meminfo = root / "proc" / "meminfo"
     cached, buffers = statistic(meminfo, "Cached:"), statistic(meminfo, "Buffers:")
     shared = statistic(meminfo, "Shmem:") or 0
@@ -154,6 +157,7 @@ def _cached(group: Group | None, root: Path | None) -> tuple[int | None, int | N
     return (
         None if cached is None else max(0, cached + (buffers or 0) - shared) * 1024,
         None if None in parts else sum(part or 0 for part in parts) * 1024,
+        None,
     )
 
 

@@ -33,15 +33,16 @@ TICK_S = 1 / (os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100)
 class ProcessReading:
     """Bytes, and percent of one core since the previous reading (None at the first).
 
-    `pss` and `uss` are None where the system does not tell them, or not of this process.
-    `cpu_seconds` is since its start. `age_s` is how old `pss` and `uss` are: while the RSS
-    stands still they are kept for up to STALE_S.
+    `pss` and `uss` are None where the system does not tell them, or not of this process; `mapped`
+    is the part of the PSS that is files. `cpu_seconds` is since its start. `age_s` is how old `pss`
+    and `uss` are: while the RSS stands still they are kept for up to STALE_S.
     """
 
     rss: int
     uss: int | None
     pss: int | None
     cpu_percent: float | None
+    mapped: int | None = None
     cpu_seconds: float = 0.0
     age_s: float = 0.0
 
@@ -55,12 +56,20 @@ class _Times:
 
 
 @dataclass(frozen=True)
+class _Pages:
+    """What a walk over all pages found, bytes."""
+
+    uss: int | None
+    pss: int | None
+    mapped: int | None
+
+
+@dataclass(frozen=True)
 class _Previous:
     times: _Times
     at: float
     rss: int
-    uss: int | None
-    pss: int | None
+    pages: _Pages
     walked_at: float
 
 
@@ -118,16 +127,17 @@ class ProcessReader:
         if before is not None and before.times.created != times.created:
             before = None
         if before is None or fresh or _worth_walking(before, rss, now):
-            uss, pss = _walk(pid)
-            walked_at = now
+            pages, walked_at = _walk(pid), now
         else:
-            uss, pss, walked_at = before.uss, before.pss, before.walked_at
+            pages, walked_at = before.pages, before.walked_at
         percent = None
         if before is not None and now > before.at:
             used = times.cpu_seconds - before.times.cpu_seconds
             percent = max(0.0, 100 * used / (now - before.at))
-        reading = ProcessReading(rss, uss, pss, percent, times.cpu_seconds, now - walked_at)
-        return reading, _Previous(times, now, rss, uss, pss, walked_at)
+        reading = ProcessReading(
+            rss, pages.uss, pages.pss, percent, pages.mapped, times.cpu_seconds, now - walked_at
+        )
+        return reading, _Previous(times, now, rss, pages, walked_at)
 
 
 def private_bytes(pid: int) -> int | None:
@@ -163,11 +173,33 @@ def _rss(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]) * _PAGE
 
 
-def _walk(pid: int) -> tuple[int | None, int | None]:
-    """(USS, PSS) of a process; None what the system does not tell of it."""
+def _walk(pid: int) -> _Pages:
+    """What the system tells of a process's pages; None what it does not."""
+    if sys.platform == "linux":
+        found = _rollup(pid)
+        if found is not None:
+            return found
     try:
         full = psutil.Process(pid).memory_full_info()
     except psutil.AccessDenied:
-        return None, None
+        return _Pages(None, None, None)
     pss = getattr(full, "pss", None)
-    return int(full.uss), None if pss is None else int(pss)
+    return _Pages(int(full.uss), None if pss is None else int(pss), None)
+
+
+def _rollup(pid: int) -> _Pages | None:
+    """The kernel's own sums over a process's mappings; None before Linux 4.14."""
+    try:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii", "replace")
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return _Pages(None, None, None)
+    sizes: dict[str, int] = {}
+    for line in text.splitlines()[1:]:
+        name, _, rest = line.partition(":")
+        sizes[name] = int(rest.split()[0]) * 1024
+    private = ("Private_Clean", "Private_Dirty", "Private_Hugetlb")
+    return _Pages(
+        sum(sizes.get(name, 0) for name in private), sizes.get("Pss"), sizes.get("Pss_File")
+    )

@@ -26,7 +26,8 @@ class Detail:
 class Helper:
     """A process of the app that runs no model, such as the one that holds the shared libraries.
 
-    Bytes; percent of one core; None is unknown.
+    Bytes; percent of one core; None is unknown. `mapped_bytes` is the part of the PSS that is
+    files, which the kernel drops at need.
     """
 
     pid: int
@@ -34,6 +35,7 @@ class Helper:
     pss_bytes: int | None
     uss_bytes: int | None
     cpu_percent: float | None
+    mapped_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,7 @@ class Snapshot:
     helpers: tuple[Helper, ...] = ()
     available_bytes: int | None = None
     busy_core_seconds: float | None = None
+    app_mapped_bytes: int | None = None
 
     def device(self, kind: DeviceKind) -> DeviceReading | None:
         """The first device of that kind."""

@@ -1,7 +1,9 @@
 """Who has the memory: the app, its helpers, each worker, and the rest, adding up to what is used.
 
-Each process counts with its PSS, so a page that several share is counted once; where the system
-tells no PSS, with its USS. The rest is the difference to what the container or machine says.
+Each process counts with its PSS, so a page that several share is counted once, less the files
+that it maps: those are charged to whichever container read them first, and are dropped at need.
+Where the system tells no PSS it is the USS. The rest, such files among it, is the difference to
+what the container or machine says.
 """
 
 from __future__ import annotations
@@ -28,29 +30,49 @@ class Share:
 
 def shares(snapshot: Snapshot) -> tuple[Share, ...]:
     """From the app upwards. Parts whose bytes are unknown are left out, and then the rest is too:
-    it would hold them. It is also left out where the parts exceed what is used (their files are
-    charged to another container).
+    it would hold them. It is also left out where the parts exceed what is used.
     """
     found: list[Share] = []
     complete = True
 
-    def add(kind: ShareKind, key: str, name: str, pss: int | None, uss: int | None) -> None:
+    def add(
+        kind: ShareKind,
+        key: str,
+        name: str,
+        pss: int | None,
+        uss: int | None,
+        mapped: int | None,
+    ) -> None:
         nonlocal complete
-        size = uss if pss is None else pss
+        size = uss if pss is None else max(0, pss - (mapped or 0))
         if size is None:
             complete = False
         else:
             found.append(Share(kind, key, name, size))
 
-    add("app", "app", "this web app", snapshot.app_pss_bytes, snapshot.app_uss_bytes)
+    add(
+        "app",
+        "app",
+        "this web app",
+        snapshot.app_pss_bytes,
+        snapshot.app_uss_bytes,
+        snapshot.app_mapped_bytes,
+    )
     for group in grouped(snapshot.helpers):
-        add("helper", f"helper {group.part}", group.part, group.pss_bytes, group.uss_bytes)
+        add(
+            "helper",
+            f"helper {group.part}",
+            group.part,
+            group.pss_bytes,
+            group.uss_bytes,
+            group.mapped_bytes,
+        )
     for worker in snapshot.workers:
         if worker.pid is not None and worker.phase != "dead":
             name = worker.spec.model
             if worker.spec.recipe != "native":
                 name += f" · {worker.spec.recipe}"
-            add("worker", worker.key, name, worker.pss_bytes, worker.uss_bytes)
+            add("worker", worker.key, name, worker.pss_bytes, worker.uss_bytes, worker.mapped_bytes)
     memory = snapshot.device("memory")
     rest = remainder(snapshot, found) if complete else None
     if memory is not None and rest is not None and rest >= 0:
@@ -72,6 +94,7 @@ def grouped(helpers: Iterable[Helper]) -> list[Helper]:
             _sum([each.pss_bytes for each in found]),
             _sum([each.uss_bytes for each in found]),
             _sum([each.cpu_percent for each in found]),
+            _sum([each.mapped_bytes for each in found]),
         )
         for part, found in groups.items()
     ]

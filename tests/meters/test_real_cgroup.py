@@ -1,0 +1,47 @@
+"""The app inside a real, small control group: what it shows, and that nothing knocks it over."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "try_memory.py"
+LIMIT = 2 * 10**9
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(str(SCRIPT.parent))
+    return import_module("try_memory")
+
+
+@pytest.fixture
+def group(script: Any) -> Iterator[Path]:
+    try:
+        with script.group_of(LIMIT) as folder:
+            script.kernel_kills(folder)
+            yield folder
+    except script.NoGroups as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"The real limit was not tested: {error}")
+        pytest.skip(f"THE REAL MEMORY LIMIT WAS NOT TESTED: {error}")
+
+
+def test_the_limit_is_shown_and_cannot_be_exceeded(script: Any, group: Path) -> None:
+    def join() -> None:
+        (group / "cgroup.procs").write_text(str(os.getpid()))
+
+    command = [sys.executable, str(SCRIPT), "inside", "--tries", "2", "--limit", str(LIMIT)]
+    done = subprocess.run(command, preexec_fn=join, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '"source": "cgroup v' in done.stdout
+    assert '"at once: WorkerError": 1' in done.stdout
+    assert '"try": 1' in done.stdout
+    assert script.kernel_kills(group) == 0
