@@ -65,6 +65,7 @@ COLUMNS: dict[str, tuple[str, ...]] = {
         "perplexity",
         "interval",
     ),
+    "runs": ("id", "model", "recipe", "state", "seconds", "error"),
     "local": ("id", "origin", "size_bytes", "partial_bytes", "last_used", "revision", "problem"),
     "devices": ("kind", "name", "used_bytes", "total_bytes", "utilization", "power_w"),
     "workers": ("model", "pid", "pss_bytes", "uss_bytes", "cpu"),
@@ -107,7 +108,9 @@ def _candidate(candidate: Candidate) -> str:
     return f"{candidate.text} {candidate.probability:.1%}"
 
 
-_TOLD_APART = ("layers", "steps", "before", "after", "verdicts", "skills", "not_measured")
+_TOLD_APART = frozenset(
+    "layers steps training before after verdicts skills not_measured machine versions".split()
+)
 
 
 def _rows(found: object) -> list[Any]:

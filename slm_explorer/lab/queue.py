@@ -149,11 +149,12 @@ class RunQueue:
                 job.change(paused=False)
 
     def delete(self, run_id: str) -> None:
-        """Forget an ended run, and delete its model. InvalidRequest while it runs, or while its
-        model answers somebody.
+        """Forget an ended run, and delete its model. InvalidRequest while it runs, while its model
+        answers somebody, or where another app runs the lab of this home.
         """
         with self._lock:
             job = self._job(run_id)
+            self._home_lock.check()
             if not job.run.ended:
                 raise InvalidRequest(f"{run_id} is not finished: cancel it first.")
             folder = self._folder / job.run.id
