@@ -87,8 +87,8 @@ def cost(seconds: int = 30, load: bool = True) -> None:
 
 @app.command()
 def agreement(rounds: int = 20) -> None:
-    """The processes' shares, the files in use and the kernel's part, each read apart, beside what the
-    control group says is used. All processes in the group must be of this app. Run it inside a
+    """The processes' shares, the files in use and the kernel's part, each read apart, beside what
+    the control group says is used. All processes in it must be of this app. Run it inside a
     control group of its own: see try_memory.py, whose `exec` runs a command in one.
     """
     with tempfile.TemporaryDirectory() as home:

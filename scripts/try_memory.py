@@ -154,7 +154,8 @@ def ask(services: Services, spec: ModelSpec, words: str) -> str:
     request = GenerateRequest("1", "ann", Sampling(max_tokens=64), raw=words)
     *_, last = services.manager.stream(spec, request, threading.Event())
     if isinstance(last, Failed):
-        return last.kind if last.kind != "SlmError" else last.error
+        print(json.dumps({"failed": last.error}), file=sys.stderr, flush=True)
+        return last.kind
     assert isinstance(last, Done)
     return "Done"
 

@@ -14,14 +14,19 @@ from pathlib import Path
 
 from slm_explorer.runtime.budget import END_AT, Claim, MemoryView
 
+# What any answer may need for itself; below that an alarm of a moment would fail honest work.
+LEAST_GROWTH = 64 * 10**6
+
 
 def room_to_grow(claims: Sequence[Claim], memory: MemoryView) -> int:
     """Bytes that each worker may take at once: what is left below END_AT of the true limit,
     divided among those that are at work and one more, which may begin before the next round.
+    Never less than LEAST_GROWTH: the watchdog still stands behind it.
     """
     left = memory.available - (1 - END_AT) * memory.limit
     active = sum(claim.idle_s is None for claim in claims)
-    return max(0, int(left / (max(1, active) if active == len(claims) else active + 1)))
+    parts = max(1, active) if active == len(claims) else active + 1
+    return max(LEAST_GROWTH, int(left / parts))
 
 
 def fence(pid: int, growth: int) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from slm_explorer.runtime.budget import Claim, MemoryView
-from slm_explorer.runtime.fence import fence, room_to_grow
+from slm_explorer.runtime.fence import LEAST_GROWTH, fence, room_to_grow
 from tests.runtime.conftest import MakeManager
 from tests.runtime.visits import Visit, echo
 
@@ -32,7 +32,7 @@ def test_what_is_left_below_the_end_is_shared_by_those_at_work_and_one_more() ->
     assert room_to_grow([claim(None), claim(5.0)], view(4.3)) == pytest.approx(2 * GB)
     assert room_to_grow([claim(5.0)], view(4.3)) == pytest.approx(4 * GB)
     assert room_to_grow([claim(None), claim(None)], view(4.3)) == pytest.approx(2 * GB)
-    assert room_to_grow([claim(None)], view(0.2)) == 0
+    assert room_to_grow([claim(None)], view(0.2)) == LEAST_GROWTH
     assert room_to_grow([], view(4.3)) > 0
 
 
