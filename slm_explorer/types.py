@@ -103,6 +103,7 @@ class ModelInfo:
     """What a worker says of the model that it has loaded. Sizes in bytes and tokens.
 
     `tasks` is what it can be asked. `warning` is what a user must know before believing it.
+    `batch` is how many answers it writes at once.
     """
 
     parameters: int
@@ -114,6 +115,7 @@ class ModelInfo:
     load_s: float
     tasks: tuple[Task, ...] = ("chat",)
     warning: str | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class GenerateRequest:
 
     `chat` names the conversation whose KV cache may be kept and reused; None keeps nothing.
     `visitor` is who asks, for fairness between visitors. `alternatives` asks for each token's
-    log-probability and that many of its most likely rivals (0: neither).
+    log-probability and that many of its most likely rivals (0: neither). `exclusive` wants the
+    worker for itself: measurements share no step with anybody else's answer.
     """
 
     id: str
@@ -133,6 +136,7 @@ class GenerateRequest:
     prompt_ids: tuple[int, ...] = ()
     chat: str | None = None
     alternatives: int = 0
+    exclusive: bool = False
 
     def __post_init__(self) -> None:
         given = (bool(self.messages), self.raw is not None, bool(self.prompt_ids))
@@ -206,6 +210,7 @@ class GenerationStats:
     tokens really read, without the `cached_tokens` kept from earlier turns. `decode_tps` is
     over the tokens after the first; None where there are none. Memory is private to the worker
     (USS), see engines.memory. `energy` is the app's: None where nobody has measured it.
+    `batch` is with how many answers it shared a step at most, itself included.
     """
 
     prompt_tokens: int
@@ -221,6 +226,7 @@ class GenerationStats:
     memory_bytes: int | None = None
     peak_memory_bytes: int | None = None
     energy: Energy | None = None
+    batch: int = 1
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The seam between the app and whatever runs a model: the Engine protocol.
 
-An engine lives inside one worker process, loads one model, and answers one request at a time.
+An engine lives inside one worker process, loads one model, and answers one request at a time, or
+many at once where it has a Batch.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
+from slm_explorer.errors import SlmError
 from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import (
     Delta,
@@ -29,6 +31,31 @@ class StopFlag(Protocol):
     def is_set(self) -> bool: ...
 
 
+BatchEvent = tuple[int, Delta | Done | SlmError]
+"""A ticket, and what is new of its answer: an error ends it as a Done does."""
+
+
+class Batch(Protocol):
+    """Several answers in the making. Used by one thread, like the engine that it belongs to."""
+
+    def __len__(self) -> int:
+        """How many answers are in it."""
+        ...
+
+    def join(self, ticket: int, request: GenerateRequest, stop: StopFlag) -> None:
+        """Take a request in, at any time between two steps. Raises what is wrong with it; the
+        others go on. After `stop` is set no further token of it is computed.
+        """
+        ...
+
+    def step(self) -> list[BatchEvent]:
+        """Go on with all of them, by one token at most; who has ended is in it no more.
+
+        Whatever is raised has broken all of them.
+        """
+        ...
+
+
 class Engine(Protocol):
     """What runs a model. Errors are raised from slm_explorer.errors, never swallowed."""
 
@@ -40,6 +67,12 @@ class Engine(Protocol):
         """Stream the answer and end with exactly one Done(GenerationStats).
 
         After `stop` is set no further token is computed, and the Done says "cancelled".
+        """
+        ...
+
+    def batch(self) -> Batch | None:
+        """A new, empty batch, for ModelInfo.batch answers at once. None where this engine or this
+        model answers one at a time. Nothing else is asked of the engine while answers are in it.
         """
         ...
 

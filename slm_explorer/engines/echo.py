@@ -34,7 +34,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from slm_explorer.engines.base import ReportProgress, StopFlag
+from slm_explorer.engines.base import Batch, ReportProgress, StopFlag
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.memory import private_memory
 from slm_explorer.engines.stop_strings import StopStrings
@@ -156,6 +156,9 @@ class EchoEngine:
         yield Done(
             clock.stats(finish, prompt_tokens=prompt_tokens, cached_tokens=0, seed=sampling.seed)
         )
+
+    def batch(self) -> Batch | None:
+        return None
 
     def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
         pieces: list[str] = []

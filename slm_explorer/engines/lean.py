@@ -12,8 +12,8 @@ model runs through transformers.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 
+from slm_explorer.engines.batch_rows import steady
 from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.projections import WIDE, Projection, one_projection, side_by_side
@@ -110,72 +111,162 @@ class LeanDecoder:
             # Threads read the weights, and what they allocated and this one frees is of no use
             # to it: unreturned, packing takes the model's size again for a moment.
             return_freed_memory()
+        self._step_layers, self._step_head = self._steady(model)
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
 
-    @torch.inference_mode()
+    @property
+    def cache_bytes_per_token(self) -> int:
+        """What a token's keys and values take in all layers together."""
+        size: int = self._final_gain.element_size()
+        values: int = 2 * len(self._layers) * self._kv_heads * self._head_dim
+        return values * size
+
     def last_logits(self, ids: Tensor, cache: Cache) -> Tensor:
-        layers: list[BufferedLayer] = cache.layers
-        while len(layers) < len(self._layers):
-            layers.append(BufferedLayer())
-        logits = self._logits(self._hidden(ids, layers)[-1:])
-        return logits[0].float()
+        return _finished(self.read(ids, cache))
+
+    @torch.inference_mode()
+    def read(self, ids: Tensor, cache: Cache) -> Generator[None, None, Tensor]:
+        """`last_logits` with a pause after every block, so that others need not wait long."""
+        layers = self._buffers(cache)
+        if ids.shape[0] == 1:
+            return self._next(ids, [layers])[0]
+        hidden = yield from self._hidden(ids, layers)
+        return self._logits(self._head(hidden[-1:]))[0].float()
+
+    @torch.inference_mode()
+    def next_logits(self, ids: Tensor, caches: Sequence[Cache]) -> Tensor:
+        """Read one token of each sequence, `ids` [sequences], each after what its own cache
+        holds; float32 [sequences, vocabulary]. A row is what `last_logits` gives for its
+        sequence alone, bit for bit (see batch_rows.py for how).
+        """
+        return self._next(ids, [self._buffers(cache) for cache in caches])
 
     @torch.inference_mode()
     def all_logits(self, ids: Tensor) -> Tensor:
-        return self._logits(self._hidden(ids, [BufferedLayer() for _ in self._layers]))
+        hidden = _finished(self._hidden(ids, [BufferedLayer() for _ in self._layers]))
+        return self._logits(self._head(hidden))
 
-    def _logits(self, hidden: Tensor) -> Tensor:
-        logits = self._head(hidden)
+    def _buffers(self, cache: Cache) -> list[BufferedLayer]:
+        layers: list[BufferedLayer] = cache.layers
+        while len(layers) < len(self._layers):
+            layers.append(BufferedLayer())
+        return layers
+
+    def _logits(self, logits: Tensor) -> Tensor:
         return logits if self._logits_scaling == 1.0 else logits / self._logits_scaling
 
-    def _hidden(self, ids: Tensor, cache: Sequence[BufferedLayer]) -> Tensor:
-        """The last block's normalized output [tokens, width] for `ids` after the cache."""
-        count, start = ids.shape[0], cache[0].length
+    def _steady(self, model: Any) -> tuple[list[_Layer], Projection]:
+        """The layers and the head for steps of one token a sequence."""
+        dtype, width = self._final_gain.dtype, self._width[0]
+        mixed, inner = self._heads * self._head_dim, model.config.intermediate_size
+        layers = [
+            replace(
+                layer,
+                qkv=steady(layer.qkv, width, dtype),
+                output=steady(layer.output, mixed, dtype),
+                gate_up=steady(layer.gate_up, width, dtype),
+                down=steady(layer.down, inner, dtype),
+            )
+            for layer in self._layers
+        ]
+        return layers, steady(self._head, width, dtype)
+
+    def _embed(self, ids: Tensor) -> Tensor:
+        state: Tensor = self._embedding(ids)
+        if self._embedding_multiplier != 1.0:
+            state = state * self._embedding_multiplier
+        return state
+
+    def _next(self, ids: Tensor, caches: Sequence[Sequence[BufferedLayer]]) -> Tensor:
+        """Logits for one token of each sequence, see `next_logits`."""
+        count = ids.shape[0]
         heads, kv_heads, head_dim = self._heads, self._kv_heads, self._head_dim
-        both = heads + kv_heads
+        cosines, sines = self._rotations([cache[0].length for cache in caches])
+        state = self._embed(ids)
+        for layer, *kept in zip(self._step_layers, *caches, strict=True):
+            turned, values = self._heads_of(layer, state, cosines, sines)
+            # All queries of a KV head are rows of one small attention: nothing is repeated.
+            queries = turned[:, :heads].reshape(count, kv_heads, heads // kv_heads, head_dim)
+            new_keys, new_values = turned[:, heads:, None], values[:, :, None]
+            if count == 1:
+                mixed = self._attend(queries, *kept[0].update(new_keys, new_values))
+            else:
+                # Each over its own cache: nothing is padded or copied, and nobody's sums change.
+                mixed = torch.cat(
+                    [
+                        self._attend(query, *own.update(key, value))
+                        for own, query, key, value in zip(
+                            kept,
+                            torch.split(queries, 1),
+                            torch.split(new_keys, 1),
+                            torch.split(new_values, 1),
+                            strict=True,
+                        )
+                    ]
+                )
+            state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
+        return self._logits(self._step_head(self._norm(state, self._final_gain))).float()
+
+    def _hidden(self, ids: Tensor, cache: Sequence[BufferedLayer]) -> Generator[None, None, Tensor]:
+        """The last block's normalized output [tokens, width] for `ids` after the cache; pauses
+        after every block.
+        """
+        count, start = ids.shape[0], cache[0].length
+        heads, head_dim = self._heads, self._head_dim
         cosines, sines = self._rotation(start, start + count)
         mask = None
         if count > 1 and start > 0:
             mask = torch.ones(count, start + count, dtype=torch.bool).tril(start)
-        state = self._embedding(ids)
-        if self._embedding_multiplier != 1.0:
-            state = state * self._embedding_multiplier
+        state = self._embed(ids)
         for layer, kept in zip(self._layers, cache, strict=True):
-            normed = self._norm(state, layer.attention_gain)
-            joined = layer.qkv(normed).view(count, both + kv_heads, head_dim)
-            turned = joined[:, :both]
-            if layer.query_gain is not None and layer.key_gain is not None:
-                turned = torch.cat(
-                    (
-                        self._head_norm(joined[:, :heads], layer.query_gain),
-                        self._head_norm(joined[:, heads:both], layer.key_gain),
-                    ),
-                    dim=1,
-                )
-            if layer.rotates:
-                # Rotating half the width and negating one half is a roll against signed sines.
-                turned = turned * cosines + turned.roll(head_dim // 2, -1) * sines
-            keys, values = kept.update(
-                turned[:, heads:].transpose(0, 1)[None], joined[:, both:].transpose(0, 1)[None]
+            turned, values = self._heads_of(layer, state, cosines, sines)
+            all_keys, all_values = kept.update(
+                turned[:, heads:].transpose(0, 1)[None], values.transpose(0, 1)[None]
             )
-            if count == 1:
-                # All queries of a KV head are rows of one small attention: nothing is repeated.
-                query = turned[:, :heads].reshape(1, kv_heads, heads // kv_heads, head_dim)
-                mixed = F.scaled_dot_product_attention(query, keys, values, scale=self._scale)
-            else:
-                mixed = F.scaled_dot_product_attention(
-                    turned[:, :heads].transpose(0, 1)[None],
-                    keys,
-                    values,
-                    attn_mask=mask,
-                    is_causal=mask is None,
-                    scale=self._scale,
-                    enable_gqa=heads != kv_heads,
-                ).transpose(1, 2)
-            state = self._add(state, layer.output(mixed.reshape(count, heads * head_dim)))
-            gate, up = layer.gate_up(self._norm(state, layer.mlp_gain)).chunk(2, dim=-1)
-            state = self._add(state, layer.down(self._activation(gate) * up))
+            mixed = F.scaled_dot_product_attention(
+                turned[:, :heads].transpose(0, 1)[None],
+                all_keys,
+                all_values,
+                attn_mask=mask,
+                is_causal=mask is None,
+                scale=self._scale,
+                enable_gqa=heads != self._kv_heads,
+            ).transpose(1, 2)
+            state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
+            yield
         return self._norm(state, self._final_gain)
+
+    def _heads_of(
+        self, layer: _Layer, state: Tensor, cosines: Tensor, sines: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Queries and keys, turned to their positions, side by side, and values: each
+        [tokens, heads, head width].
+        """
+        heads, both = self._heads, self._heads + self._kv_heads
+        joined = layer.qkv(self._norm(state, layer.attention_gain))
+        joined = joined.view(state.shape[0], both + self._kv_heads, self._head_dim)
+        turned = joined[:, :both]
+        if layer.query_gain is not None and layer.key_gain is not None:
+            turned = torch.cat(
+                (
+                    self._head_norm(joined[:, :heads], layer.query_gain),
+                    self._head_norm(joined[:, heads:both], layer.key_gain),
+                ),
+                dim=1,
+            )
+        if layer.rotates:
+            # Rotating half the width and negating one half is a roll against signed sines.
+            turned = turned * cosines + turned.roll(self._head_dim // 2, -1) * sines
+        return turned, joined[:, both:]
+
+    def _attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(query, keys, values, scale=self._scale)
+
+    def _rest(self, layer: _Layer, state: Tensor, mixed: Tensor) -> Tensor:
+        """What follows the attention in a block."""
+        state = self._add(state, layer.output(mixed))
+        gate, up = layer.gate_up(self._norm(state, layer.mlp_gain)).chunk(2, dim=-1)
+        return self._add(state, layer.down(self._activation(gate) * up))
 
     def _norm(self, state: Tensor, gain: Tensor) -> Tensor:
         # The gain apart, in the model's dtype: as transformers rounds it.
@@ -195,6 +286,14 @@ class LeanDecoder:
             self._cosines, self._sines = self._rotary_tables(max(end, 2 * self._cosines.shape[0]))
         return self._cosines[start:end], self._sines[start:end]
 
+    def _rotations(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """The same for positions that do not follow one another."""
+        if len(positions) == 1:
+            return self._rotation(positions[0], positions[0] + 1)
+        self._rotation(0, max(positions) + 1)
+        chosen = torch.tensor(positions)
+        return self._cosines[chosen], self._sines[chosen]
+
     @torch.inference_mode()
     def _rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
         """From the model's own rotary module, so that its scaling is its own."""
@@ -205,6 +304,16 @@ class LeanDecoder:
         half = self._head_dim // 2
         signed = torch.cat((-sines[0, :, :half], sines[0, :, half:]), dim=-1)
         return cosines[0].unsqueeze(1), signed.unsqueeze(1)
+
+
+def _finished(work: Generator[None, None, Tensor]) -> Tensor:
+    """What work with pauses gives in the end, without them."""
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            result: Tensor = end.value
+            return result
 
 
 def _layer(layer: Any, *, wide: bool) -> _Layer:

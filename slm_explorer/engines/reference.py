@@ -19,7 +19,7 @@ from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaLis
 from transformers.generation.streamers import BaseStreamer
 
 from slm_explorer.engines.answer import Answer
-from slm_explorer.engines.base import ReportProgress, StopFlag
+from slm_explorer.engines.base import Batch, ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import any_decoder
@@ -88,6 +88,10 @@ class ReferenceEngine:
                 seed=request.sampling.seed,
             )
         )
+
+    def batch(self) -> Batch | None:
+        """None: the reference answers one at a time."""
+        return None
 
     def score(self, request: ScoreRequest, stop: StopFlag) -> Iterator[Progress | Done]:
         loaded = self._ready()

@@ -7,20 +7,22 @@ between the turns of a conversation), the choice of the token, and the text.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from slm_explorer.engines.answer import Answer
-from slm_explorer.engines.base import ReportProgress, StopFlag
+from slm_explorer.engines.base import Batch, ReportProgress, StopFlag
+from slm_explorer.engines.batch import BATCH_BYTES, PREFILL_CHUNK, LeanBatch
+from slm_explorer.engines.batch_rows import BATCH_ROWS
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.decoder import Decoder, WholeTextDecoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
-from slm_explorer.engines.lean import lean_decoder
+from slm_explorer.engines.lean import LeanDecoder, lean_decoder
 from slm_explorer.engines.lighter import light_decoder
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.sampling import Sampler
@@ -39,9 +41,6 @@ from slm_explorer.types import (
     Progress,
     ScoreRequest,
 )
-
-# A prompt is read in pieces so that a stop is noticed between them; larger ones are no faster.
-PREFILL_CHUNK = 512
 
 
 @dataclass
@@ -72,7 +71,16 @@ class TorchEngine:
             caches = ConversationCaches(loaded.config, limit=0)
         self._ready = _Ready(loaded, decoder, caches)
         return_freed_memory()
+        if isinstance(decoder, LeanDecoder):
+            return replace(loaded.info, batch=BATCH_ROWS)
         return loaded.info
+
+    def batch(self) -> Batch | None:
+        ready = self._loaded()
+        if not isinstance(ready.decoder, LeanDecoder):
+            return None
+        most = BATCH_BYTES // ready.decoder.cache_bytes_per_token
+        return LeanBatch(ready.loaded, ready.decoder, ready.caches, most)
 
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
         ready = self._loaded()

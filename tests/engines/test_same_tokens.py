@@ -15,7 +15,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from slm_explorer.engines.base import Engine
-from slm_explorer.engines.torch_engine import PREFILL_CHUNK
+from slm_explorer.engines.batch import PREFILL_CHUNK
 from slm_explorer.types import Sampling
 from tests.engines.answers import Said, ask, request
 from tests.engines.conftest import Checkpoint, load

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 
-from slm_explorer.engines.base import ReportProgress, StopFlag
+from slm_explorer.engines.base import Batch, ReportProgress, StopFlag
 from slm_explorer.engines.echo import EchoEngine
 from slm_explorer.types import Delta, Done, GenerateRequest, ModelInfo, ModelSpec
 
@@ -41,6 +41,9 @@ class GatedEngine:
     def generate(self, request: GenerateRequest, stop: StopFlag) -> Iterator[Delta | Done]:
         self._gate.served.append(f"{request.visitor}: {request.raw}")
         return self._echo.generate(request, stop)
+
+    def batch(self) -> Batch | None:
+        return None
 
     def close(self) -> None:
         self._gate.closed += 1
