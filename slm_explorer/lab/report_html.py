@@ -6,7 +6,6 @@ Everything that comes from a model, a recipe or a user is escaped here, once, in
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -21,12 +20,16 @@ body { font: 15px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto
 h1 { font-size: 1.5rem; margin: 0 } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem }
 .headline { font-size: 1.15rem; margin: .5rem 0 1rem }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
-th, td { text-align: left; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; overflow-wrap: anywhere }
-td.n, th.n { text-align: right }
+th, td { text-align: left; padding: .25rem .8rem .25rem 0; border-bottom: 1px solid var(--line);
+  vertical-align: top; overflow-wrap: break-word }
 .wide { overflow-x: auto }
 .key { display: inline-block; width: .8rem; height: .8rem; margin: 0 .3rem 0 .8rem }
-svg { width: 100%; height: auto; display: block } svg text { fill: currentColor; font-size: 12px }
+.bars { display: grid; grid-template-columns: minmax(6rem, 10rem) 1fr minmax(5rem, auto);
+  gap: .1rem .8rem; align-items: center; font-variant-numeric: tabular-nums }
+.bars .first { margin-top: .6rem } .bars svg { width: 100%; height: .8rem; display: block }
+.curve { width: 100%; height: auto; display: block }
+.curve text { fill: currentColor; font-size: 12px }
+@media (max-width: 34rem) { .how { display: none } }
 pre { background: var(--soft); padding: .7rem; overflow-x: auto; white-space: pre-wrap }
 details summary { cursor: pointer }
 small { color: #777 } a { color: inherit }
@@ -39,21 +42,20 @@ small { color: #777 } a { color: inherit }
 
 @dataclass(frozen=True)
 class _Figure:
-    """One row of before and after. `scale` is what the unit of the report is multiplied with."""
+    """One row of before and after, and how it was measured."""
 
     key: str
     label: str
     unit: str
     how: str
-    spread: bool = False
 
 
 _FIGURES = (
     _Figure("bytes_on_disk", "Weights on disk", "bytes", "the safetensors files"),
     _Figure("peak_memory_bytes", "Peak memory", "bytes", "private to its process, while writing"),
-    _Figure("decode_tps", "Decoding", "tok/s", "median, slowest to fastest repeat", True),
-    _Figure("prefill_tps", "Prefill", "tok/s", "median, slowest to fastest repeat", True),
-    _Figure("ttft_s", "Time to first token", "s", "median, fastest to slowest repeat", True),
+    _Figure("decode_tps", "Decoding", "tok/s", "median, slowest to fastest repeat"),
+    _Figure("prefill_tps", "Prefill", "tok/s", "median, slowest to fastest repeat"),
+    _Figure("ttft_s", "Time to first token", "s", "median, fastest to slowest repeat"),
     _Figure("load_s", "Load time", "s", "once"),
     _Figure("bits_per_byte", "Bits per byte", "", "lower is better; with a 95 % interval"),
     _Figure("perplexity", "Perplexity", "", "lower is better; only within one tokenizer"),
@@ -77,7 +79,7 @@ def report_page(report: Mapping[str, object], code: str = "") -> str:
         _verdicts(report),
         _bars(before, after),
         "<h2>Before and after</h2>",
-        _table(("", "parent", "child", ""), _figures(before, after)),
+        _table(("", "parent", "child", "how"), _figures(before, after)),
         _difference(report),
         _skills(report),
         _steps(report),
@@ -120,7 +122,14 @@ def _amount(value: float | None, unit: str) -> str:
         return "n/a"
     if unit == "bytes":
         return format_bytes(value)
-    return f"{value:,.4g} {unit}".strip()
+    if unit == "s" and value < 1:
+        return f"{_digits(1000 * value)} ms"
+    return f"{_digits(value)} {unit}".strip()
+
+
+def _digits(value: float) -> str:
+    """Four digits, and no powers of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _figures(before: Mapping[str, object], after: Mapping[str, object]) -> Iterable[list[str]]:
@@ -132,20 +141,26 @@ def _figures(before: Mapping[str, object], after: Mapping[str, object]) -> Itera
             if isinstance(interval, Sequence) and None not in interval and len(interval) == 2:
                 low, high = (float(edge) for edge in interval)
             if low is not None and high is not None:
-                cells[place] += f" ({low:,.4g} to {high:,.4g})"
+                first, last = _amount(low, figure.unit), _amount(high, figure.unit)
+                unit = last.partition(" ")[2]
+                cells[place] += f" ({first.removesuffix(f' {unit}')} to {last})"
         yield [figure.label, *cells, figure.how]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    heads = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in head)
+    heads = "".join(f'<th class="{_text(cell)}">{_text(cell)}</th>' for cell in head)
+    last = "" if head[-1] != "how" else " class=how"
     lines = "".join(
-        "<tr>" + "".join(f"<td>{_text(cell)}</td>" for cell in row) + "</tr>" for row in rows
+        "<tr>"
+        + "".join(f"<td>{_text(cell)}</td>" for cell in row[:-1])
+        + f"<td{last}>{_text(row[-1])}</td></tr>"
+        for row in rows
     )
     return f'<div class="wide"><table><tr>{heads}</tr>{lines}</table></div>'
 
 
 def _bars(before: Mapping[str, object], after: Mapping[str, object]) -> str:
-    """Pairs of bars, each pair on its own scale, as an inline drawing."""
+    """Pairs of bars, each pair on its own scale."""
     pairs = [
         (figure, first, second)
         for figure in _FIGURES
@@ -154,46 +169,41 @@ def _bars(before: Mapping[str, object], after: Mapping[str, object]) -> str:
     ]
     if not pairs:
         return ""
-    height, drawn = 46, []
-    for place, (figure, first, second) in enumerate(pairs):
-        top, most = place * height, max(first, second)
-        drawn.append(f'<text x="0" y="{top + 22}">{_text(figure.label)}</text>')
-        for line, (value, name) in enumerate(((first, "parent"), (second, "child"))):
-            y, width = top + 6 + 16 * line, 330 * value / most
+    drawn = []
+    for figure, first, second in pairs:
+        for value, name in ((first, "parent"), (second, "child")):
+            share = 100 * value / max(first, second)
+            label, place = (figure.label, " class=first") if name == "parent" else ("", "")
             drawn.append(
-                f'<rect x="150" y="{y}" width="{width:.1f}" height="13" fill="var(--{name})"/>'
-                f'<text x="{156 + width:.1f}" y="{y + 11}">'
-                f"{_text(_amount(value, figure.unit))}</text>"
+                f"<span{place}>{_text(label)}</span>"
+                f'<span{place}><svg aria-hidden="true"><rect width="{share:.1f}%" height="100%" '
+                f'fill="var(--{name})"/></svg></span>'
+                f"<span{place}>{_text(_amount(value, figure.unit))}</span>"
             )
-    size = f"0 0 640 {len(pairs) * height}"
     keys = "".join(
         f'<span class="key" style="background: var(--{name})"></span>{name}'
         for name in ("parent", "child")
     )
-    label = "Parent and child, each figure on its own scale from zero"
-    drawing = "".join(drawn)
     return (
-        f'<svg viewBox="{size}" role="img" aria-label="{label}">{drawing}</svg>'
-        f"<p><small>{label}: {keys}</small></p>"
+        f'<div class="bars">{"".join(drawn)}</div>'
+        f"<p><small>Each figure on its own scale from zero: {keys}</small></p>"
     )
 
 
 def _difference(report: Mapping[str, object]) -> str:
     rows = []
-    for key, label, unit in (
-        ("kl", "Mean KL from the parent", "nats a token"),
-        ("top1_agreement", "Same likeliest token", "of tokens"),
-        ("change", "Change in bits per byte", "95 % interval"),
+    for key, label, spec, unit in (
+        ("kl", "Mean KL from the parent", ".4g", "nats a token"),
+        ("top1", "Same likeliest token", ".1%", ""),
+        ("change", "Change in bits per byte", "+.2%", ""),
     ):
-        value, interval = (
-            number(report, key),
-            report.get(f"{key.removesuffix('_agreement')}_interval"),
-        )
-        shown = "" if value is None else f"{value:.4g} "
+        value = number(report, "top1_agreement" if key == "top1" else key)
+        interval = report.get(f"{key}_interval")
+        shown = [] if value is None else [f"{value:{spec}}"]
         if isinstance(interval, Sequence) and len(interval) == 2:
-            shown += f"({interval[0]:.4g} to {interval[1]:.4g}) "
+            shown.append(f"{interval[0]:{spec}} to {interval[1]:{spec}} (95 %)")
         if shown:
-            rows.append([label, f"{shown}{unit}"])
+            rows.append([label, f"{', '.join(shown)} {unit}".strip()])
     if not rows:
         return ""
     tokens = report.get("tokens")
@@ -225,11 +235,20 @@ def _steps(report: Mapping[str, object]) -> str:
             str(each.get("name", "")),
             _amount(number(each, "seconds"), "s"),
             _amount(number(each, "bytes_after"), "bytes"),
-            json.dumps(each.get("detail", {}), ensure_ascii=False)[:2000],
+            _detail(each.get("detail")),
         ]
         for each in _rows(report, "steps")
     ]
     return "<h2>Steps</h2>" + _table(("step", "took", "left", "detail"), rows) if rows else ""
+
+
+def _detail(found: object) -> str:
+    """A step's own values as words."""
+    if isinstance(found, Mapping):
+        return "; ".join(f"{str(k).replace('_', ' ')}: {_detail(v)}" for k, v in found.items())
+    if isinstance(found, (list, tuple)):
+        return ", ".join(_detail(each) for each in found)
+    return f"{found:.3g}" if isinstance(found, float) else str(found)
 
 
 def _layers(report: Mapping[str, object]) -> str:
@@ -267,7 +286,8 @@ def _training(report: Mapping[str, object]) -> str:
     )
     label = f"Loss in nats a token over {latest:,.0f} s of training, {high:.3g} to {low:.3g}"
     return (
-        f'<h2>Training</h2><svg viewBox="0 0 640 160" role="img" aria-label="{label}">'
+        f'<h2>Training</h2><svg class="curve" viewBox="0 0 640 160" role="img" '
+        f'aria-label="{label}">'
         f'<polyline points="{line}" fill="none" stroke="var(--child)" stroke-width="2"/>'
         f'<text x="0" y="16">{high:.3g}</text><text x="0" y="152">{low:.3g}</text></svg>'
         f"<p><small>{label}.</small></p>"

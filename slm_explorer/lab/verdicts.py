@@ -6,7 +6,7 @@ A difference is claimed only where the two spreads (slowest to fastest repeat) d
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,11 +34,12 @@ def verdicts(before: Side, after: Side, row: Mapping[str, object]) -> list[Verdi
     """On size, decoding, prefill, memory and quality, the headline first."""
     size = _size(before, after)
     decode = _rate("decode", "Decoding", before, after)
-    found = [_headline(size, decode), size, decode, _rate("prefill", "Prefill", before, after)]
-    return [*found, _memory(before, after), _quality(before, after, row)]
+    quality = _quality(before, after, row)
+    found = [_headline(size, decode, quality), size, decode]
+    return [*found, _rate("prefill", "Prefill", before, after), _memory(before, after), quality]
 
 
-def _headline(size: Verdict, decode: Verdict) -> Verdict:
+def _headline(size: Verdict, decode: Verdict, quality: Verdict) -> Verdict:
     smaller = {"better": "Smaller", "worse": "Larger", "same": "Of the same size"}
     first = smaller.get(size.claim, "Of unknown size")
     speed = {
@@ -47,7 +48,13 @@ def _headline(size: Verdict, decode: Verdict) -> Verdict:
         "same": "not faster here",
         "unknown": "its speed not measured here",
     }[decode.claim]
-    text = f"{first}, {speed}."
+    lost = {
+        "better": f"{quality.ratio or 0:.1%} of the parent's bits per byte",
+        "worse": f"{(quality.ratio or 1) - 1:+.1%} bits per byte",
+        "same": "no loss that this text can tell",
+        "unknown": "what it lost is not known",
+    }[quality.claim]
+    text = f"{first}, {speed}; {lost}."
     return Verdict("headline", decode.claim, text, decode.ratio, decode.low, decode.high)
 
 
@@ -81,16 +88,16 @@ def _rate(key: str, name: str, before: Side, after: Side) -> Verdict:
 
 
 def _shown(found: Verdict) -> str:
-    """A ratio and its spread, cut to two digits and never rounded up."""
-    ratio, low, high = (_cut(value) for value in (found.ratio, found.low, found.high))
-    return f"{ratio}x, {low} to {high}"
+    """A ratio, cut and never rounded up to two digits, with its spread, rounded outwards."""
+    low, high = _digits(found.low, math.floor), _digits(found.high, math.ceil)
+    return f"{_digits(found.ratio, math.floor)}x, {low} to {high}"
 
 
-def _cut(value: float | None) -> str:
+def _digits(value: float | None, whole: Callable[[float], int]) -> str:
     if value is None or value <= 0:
         return "n/a"
     digits = max(0, 1 - math.floor(math.log10(value)))
-    return f"{math.floor(value * 10**digits) / 10**digits:.{digits}f}"
+    return f"{whole(value * 10**digits) / 10**digits:.{digits}f}"
 
 
 def _memory(before: Side, after: Side) -> Verdict:
