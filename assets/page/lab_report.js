@@ -13,7 +13,7 @@ export function report(value, { trigger, redraw, local }) {
     local.code && it.code ? h("div", { class: "slm-code" }, h("pre", { tabindex: 0 }, it.code), button("Copy", "Copy the lines", () => copy(it.code))) : null,
     h("div", { class: "slm-lab-bars" }, it.bars.map(bars)),
     h("div", { class: "slm-lab-frame" }, h("table", { class: "slm-table slm-lab-table" },
-      h("thead", {}, h("tr", {}, ["", "parent", "this model", "change"].map((each) => h("th", { scope: "col" }, each)))),
+      h("thead", {}, h("tr", {}, ["", "parent", "child", "change"].map((each) => h("th", { scope: "col" }, each)))),
       h("tbody", {}, it.table.map((row) => h("tr", { title: row.how },
         h("th", { scope: "row" }, row.label), h("td", { class: "slm-num" }, row.before), h("td", { class: "slm-num" }, row.after), h("td", { class: "slm-num" }, row.change)))))),
     it.notes.map((text) => h("p", { class: "slm-quiet" }, text)),

@@ -48,6 +48,14 @@ function plot(value, { local, redraw, open }) {
     h("p", { class: "slm-quiet" }, `Down is better, and ${across.more ? "right" : "left"}: the line joins the models that no other beats in both. Hollow marks are parents. ${up.note}`));
 }
 
+// Where a name can stand beside its point without lying on another one.
+function clear(taken, wide, [cx, cy]) {
+  const end = cx > wide * 0.7;
+  const free = [-6, 16, 28, -18].find((dy) => taken.every(([x, y, left]) => Math.abs(x - cx) > 110 || left !== end || Math.abs(y - cy - dy) > 11)) ?? -6;
+  taken.push([cx, cy + free, end]);
+  return { x: end ? cx - 9 : cx + 9, y: cy + free, "text-anchor": end ? "end" : "start", class: "slm-lab-name" };
+}
+
 function drawn(points, across, up, value, open) {
   const narrow = innerWidth < 760;
   const [wide, high, left, bottom] = narrow ? [360, 300, 44, 34] : [760, 320, 52, 36];
@@ -60,6 +68,7 @@ function drawn(points, across, up, value, open) {
   const [xs, ys] = [reach(across.id), reach(up.id)];
   const x = (number) => left + ((wide - left - 12) * (number - xs[0])) / (xs[1] - xs[0]);
   const y = (number) => high - bottom - ((high - bottom - 10) * (number - ys[0])) / (ys[1] - ys[0]);
+  const taken = [];
   const front = points.filter((each) => each.front.includes(`${across.id} ${up.id}`)).sort((a, b) => a[across.id] - b[across.id]);
   return h("svg", { viewBox: `0 0 ${wide} ${high}`, class: "slm-lab-plot", role: "group", "aria-label": `${up.name} against ${across.name}` },
     nice(...xs).map((at) => [h("line", { x1: x(at), x2: x(at), y1: 8, y2: high - bottom }), h("text", { x: x(at), y: high - bottom + 14, "text-anchor": "middle" }, String(at))]),
@@ -72,7 +81,7 @@ function drawn(points, across, up, value, open) {
       return [
         h("circle", { cx: cx.toFixed(1), cy: cy.toFixed(1), r: each.run === value.shown && each.run ? 7 : 5, class: each.run ? "slm-lab-point" : "slm-lab-parent", "aria-label": each.name, ...go },
           h("title", {}, `${each.name}: ${each[up.id]} ${up.unit}, ${each[across.id]} ${across.unit}`)),
-        narrow && each.run !== value.shown ? null : h("text", { x: cx > wide * 0.7 ? cx - 9 : cx + 9, y: cy - 6, "text-anchor": cx > wide * 0.7 ? "end" : "start", class: "slm-lab-name" }, each.label),
+        narrow && each.run !== value.shown ? null : h("text", clear(taken, wide, [cx, cy]), each.label),
       ];
     }));
 }

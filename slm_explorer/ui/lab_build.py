@@ -169,7 +169,8 @@ def _largest(recipe: Recipe, parent: Parent) -> float:
 def _knobs(recipe: Recipe, parent: Parent) -> list[dict[str, object]]:
     knobs: list[dict[str, object]] = []
     if recipe.value is not None:
-        knobs.append(_slider("", recipe.value, _largest(recipe, parent), ""))
+        label = "layers left" if recipe.name == "distil" else ""
+        knobs.append(_slider("", recipe.value, _largest(recipe, parent), label))
     for option in recipe.options:
         if option.span is None:
             knobs.append({"name": option.name, "kind": "word", "label": _WORDS[option.name]})

@@ -30,7 +30,8 @@ class Measure:
             return "n/a"
         if self.unit == "B":
             return format_bytes(value)
-        return f"{value * self.factor:.3g} {self.unit}".strip()
+        shown = value * self.factor
+        return f"{shown:,.0f} {self.unit}" if shown >= 999.5 else f"{shown:.3g} {self.unit}".strip()
 
 
 MEASURES = (

@@ -103,6 +103,8 @@ def change(before: float | None, after: float | None) -> str:
     if not before or after is None:
         return "n/a"
     ratio = after / before
+    if ratio == 1:
+        return "the same"
     return f"{ratio - 1:+.1%}" if 0.5 < ratio < 2 else f"× {ratio:.2f}"
 
 
