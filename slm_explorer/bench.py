@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
+from slm_explorer.energy import Energy, energy_row, no_energy
 from slm_explorer.errors import Cancelled, InvalidRequest, error_of_kind
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.types import (
@@ -151,4 +152,15 @@ def _row(side: _Side, plan: BenchPlan) -> dict[str, object]:
         "weights_bytes": info.weights_bytes,
         "memory_bytes": last.memory_bytes,
         "peak_memory_bytes": last.peak_memory_bytes,
+        **energy_row(_energy(side.rounds)),
     }
+
+
+def _energy(rounds: Sequence[GenerationStats]) -> Energy:
+    """Of one answer: the least and the most of the repeats; unknown where one of them is."""
+    spent = [stats.energy or no_energy("n/a: nothing measured it") for stats in rounds]
+    lows = [each.joules_low for each in spent if each.joules_low is not None]
+    highs = [each.joules_high for each in spent if each.joules_high is not None]
+    if len(lows) < len(spent) or len(highs) < len(spent):
+        return next(each for each in spent if not each.known)
+    return Energy(min(lows), max(highs), spent[-1].method)

@@ -37,7 +37,7 @@ _LARGE_CHARACTERS = 8_000
 _LARGE_BYTES = 500_000_000
 _RESAMPLES = 1000
 
-NO_ENERGY = "No energy meter is read here yet, so joules are not known."
+NO_ENERGY = "No speed was measured, so no energy was either."
 
 Report = Callable[[str], None]
 T = TypeVar("T")
@@ -111,8 +111,8 @@ def prove(
         lambda: _speeds(tools, folders, report, lambda part: advance(0.4 + 0.4 * part), cancel),
     )
     for side, speed in zip((before, after), speeds or ({}, {}), strict=True):
-        side |= {name: speed.get(name) for name in _SPEED_KEYS} | {"energy_j": None}
-    row["energy_reason"] = NO_ENERGY
+        side |= {name: speed.get(name) for name in _SPEED_KEYS} | _joules(speed)
+        row["energy_reason"] = speed.get("energy_method", NO_ENERGY)
     row["skills"] = tried(
         "Skills",
         lambda: _skills(
@@ -157,6 +157,18 @@ _SPEED_KEYS = (
     "memory_bytes",
     "peak_memory_bytes",
 )
+
+
+def _joules(speed: Mapping[str, object]) -> dict[str, object]:
+    """Of one answer of the benchmark: between the least and the most of the repeats. An estimate
+    is a range without a middle, so that nobody takes it for a measurement.
+    """
+    low, high = speed.get("joules_low"), speed.get("joules_high")
+    measured = str(speed.get("energy_method", "")).startswith("measured")
+    middle = None
+    if measured and isinstance(low, float) and isinstance(high, float):
+        middle = (low + high) / 2
+    return {"energy_j": middle, "energy_j_min": low, "energy_j_max": high}
 
 
 def _bytes_on_disk(folder: Path) -> int:

@@ -59,7 +59,7 @@ _FIGURES = (
     _Figure("load_s", "Load time", "s", "once"),
     _Figure("bits_per_byte", "Bits per byte", "", "lower is better; with a 95 % interval"),
     _Figure("perplexity", "Perplexity", "", "lower is better; only within one tokenizer"),
-    _Figure("energy_j", "Energy", "J", ""),
+    _Figure("energy_j", "Energy of an answer", "J", "least to most; see how below"),
 )
 
 
