@@ -7,10 +7,11 @@ read, threads), `versions`; `seconds` of the compression, `total_seconds` with t
 and `bytes_after` of the weights, `layers` and `steps` as compression.recipes has them,
 `training` (points in order), `training_text`; and the proof's: `before` and `after` (bytes_on_disk,
 bits_per_byte with its interval, perplexity, ttft_s, prefill_tps and decode_tps each with _min and
-_max, memory_bytes, peak_memory_bytes, energy_j of an answer with _min and _max, None without a
-measurement, though an estimate has a range), `measure` (what quality was told by), `text`, `tokens`, `kl`, `kl_interval`,
-`top1_agreement`, `top1_interval`, `change_interval` (relative change in bits per byte), `skills`,
-`verdicts`, `energy_reason`, `not_measured` (sentences). Intervals are 95 %.
+_max, memory_bytes, peak_memory_bytes, and energy_j of an answer with _min and _max, itself None
+where it is only estimated), `energy_reason` (its method, or why there is none), `measure` (what
+both had to predict), `text`, `tokens`, `kl`, `kl_interval`, `top1_agreement`, `top1_interval`,
+`change_interval` (relative change in bits per byte), `skills`, `verdicts`, `not_measured`
+(sentences). Intervals are 95 %.
 """
 
 from __future__ import annotations
