@@ -22,7 +22,7 @@ export function run(value, act) {
     value.error ? h("p", { class: "slm-error", role: "alert" }, value.error) : null,
     value.report ? report(value, act) : null,
     value.training ? learning(value.training) : null,
-    value.grid.done || !value.ended
+    value.grid.rows.length || value.grid.apart.length
       ? h("details", { class: "slm-fold slm-lab-layers", open: value.ended && value.grid.done > 400 ? null : "" },
           h("summary", {}, value.state !== "compressing" ? `What each of ${value.grid.done} matrices got` : `${value.grid.done} matrices so far`),
           grid(value.grid, act))

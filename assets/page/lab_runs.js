@@ -75,7 +75,8 @@ function drawn(points, across, up, value, open) {
     nice(...ys).map((at) => [h("line", { x1: left, x2: wide - 12, y1: y(at), y2: y(at) }), h("text", { x: left - 5, y: y(at) + 4, "text-anchor": "end" }, String(at))]),
     h("text", { x: (left + wide) / 2, y: high - 4, "text-anchor": "middle" }, across.name),
     h("polyline", { points: front.map((each) => `${x(each[across.id]).toFixed(1)},${y(each[up.id]).toFixed(1)}`).join(" ") }),
-    points.map((each) => {
+    // From top to bottom, so that names which make room for each other keep their points' order.
+    [...points].sort((a, b) => b[up.id] - a[up.id]).map((each) => {
       const [cx, cy] = [x(each[across.id]), y(each[up.id])];
       const go = each.run ? { tabindex: 0, role: "button", onclick: () => open(each.run), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(each.run); } } } : { role: "img" };
       return [

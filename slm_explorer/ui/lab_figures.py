@@ -31,6 +31,8 @@ class Measure:
         if self.unit == "B":
             return format_bytes(value)
         shown = value * self.factor
+        if self.unit == "bits":
+            return f"{shown:.3f} bits"
         return f"{shown:,.0f} {self.unit}" if shown >= 999.5 else f"{shown:.3g} {self.unit}".strip()
 
 

@@ -167,7 +167,7 @@ def test_bars_share_a_scale_that_holds_the_spread_and_skip_what_nobody_has() -> 
     assert [row["value"] for row in decode["rows"]] == [10.0, 20.0]
     assert (decode["rows"][0]["low"], decode["rows"][0]["high"]) == (9.0, 12.0)
     assert found["On disk"]["rows"][1]["low"] is None
-    assert found["Bits per byte"]["rows"][0]["spread"] == "0.9 bits to 1.1 bits"
+    assert found["Bits per byte"]["rows"][0]["spread"] == "0.900 bits to 1.100 bits"
 
 
 @pytest.mark.parametrize(
