@@ -57,3 +57,49 @@ def test_an_unknown_recipe_is_a_wrong_call(cli: Cli, tmp_path: Path) -> None:
     assert done.code == 2
     assert "int4-refined" in done.err
     assert not (tmp_path / "c").exists()
+
+
+def test_steps_are_done_one_after_another(cli: Cli, tmp_path: Path) -> None:
+    out = tmp_path / "child"
+    recipe = "drop-layers:1+int4"
+    done = cli(
+        "compress", "sprout-300k", "--recipe", recipe, "--out", str(out), "--no-proof", "--json"
+    )
+    assert done.code == 0, done.err
+    (row,) = done.rows
+    assert row["recipe"] == recipe
+    steps = row["steps"]
+    assert isinstance(steps, list)
+    assert [step["name"] for step in steps] == ["drop-layers:1", "int4"]
+    assert steps[0]["detail"]["layers_after"] == 3
+    assert row["bytes_after"] == steps[1]["bytes_after"] < steps[0]["bytes_after"]
+    said = cli("chat", str(out), "--prompt", "Hello", "--max-tokens", "8", "--json")
+    assert said.code == 0, said.err
+    tokens = said.rows[0]["output_tokens"]
+    assert isinstance(tokens, int)
+    assert tokens > 0
+    assert said.rows[0]["text"]
+
+
+def test_structure_cannot_be_taken_out_while_loading(cli: Cli) -> None:
+    done = cli("chat", "sprout-300k", "--prompt", "Hello", "--recipe", "drop-layers:1")
+    assert done.code == 2
+    assert done.err.startswith("error: ")
+    assert "slm-explorer compress MODEL --recipe" in done.err
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code", "said"),
+    [
+        ("drop-layers:4+int4", 1, "4 layers, and at least one must stay"),
+        ("int4+drop-layers:1", 2, "it comes last"),
+        ("prune-mlp:200", 2, "from 1 to 95"),
+    ],
+)
+def test_a_recipe_that_cannot_be_says_so(
+    recipe: str, code: int, said: str, cli: Cli, tmp_path: Path
+) -> None:
+    done = cli("compress", "sprout-300k", "--recipe", recipe, "--out", str(tmp_path / "c"))
+    assert done.code == code
+    assert said in done.err
+    assert list(tmp_path.glob("*")) == []
