@@ -84,16 +84,18 @@ class Settings:
         home = values.get("SLM_EXPLORER_HOME") or str(Path.home() / ".slm-explorer")
         budget = values.get("SLM_EXPLORER_MEMORY_BUDGET")
         threads = values.get("SLM_EXPLORER_THREADS")
+        class_mode = values.get("SLM_EXPLORER_CLASS", "") not in ("", "0")
         return cls(
             home=Path(home).expanduser(),
-            # A Space's container is reached from outside it; everywhere else, only from here.
+            # A Space's container is reached from outside it, and a class from other machines;
+            # everything else only from here.
             host=values.get("SLM_EXPLORER_HOST")
-            or ("0.0.0.0" if "SPACE_ID" in values else "127.0.0.1"),
+            or ("0.0.0.0" if "SPACE_ID" in values or class_mode else "127.0.0.1"),
             port=_positive("SLM_EXPLORER_PORT", values.get("SLM_EXPLORER_PORT", "7860")),
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
             offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
             cpu_watts=_watts(values.get("SLM_EXPLORER_CPU_WATTS", "")),
             public_lab=values.get("SLM_EXPLORER_PUBLIC_LAB", "") not in ("", "0"),
-            class_mode=values.get("SLM_EXPLORER_CLASS", "") not in ("", "0"),
+            class_mode=class_mode,
         )

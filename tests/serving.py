@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from slm_explorer.assets import asset_folder
 from slm_explorer.services import Services, build_services
@@ -74,15 +75,15 @@ def write_slow_model(cache: Path) -> None:
 
 
 @contextmanager
-def site(folder: Path, *writers: Callable[[Path], None]) -> Iterator[Site]:
+def site(folder: Path, *writers: Callable[[Path], None], **changes: Any) -> Iterator[Site]:
     """Serve from `folder`; everything has ended afterwards. `writers` put more models into the
-    Hub cache.
+    Hub cache, `changes` are of the settings.
     """
     before = os.environ.get("HF_HUB_CACHE")
     os.environ["HF_HUB_CACHE"] = str(folder / "hub")
     for write in (write_slow_model, *writers):
         write(folder / "hub")
-    settings = replace(Settings.from_env({}), home=folder / "home", port=free_port())
+    settings = replace(Settings.from_env({}), home=folder / "home", port=free_port(), **changes)
     services = build_services(settings)
     try:
         page, address = launch(services)

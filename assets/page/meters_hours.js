@@ -3,7 +3,7 @@
 import { button, h } from "./dom.js";
 import { sparkline } from "./meters.js";
 
-function save(file) {
+export function save(file) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([file.text], { type: "text/csv" }));
   link.download = file.name;

@@ -5,6 +5,7 @@ import { h, patch } from "./dom.js";
 import { advisor } from "./advisor.js";
 import { board } from "./board.js";
 import { catalogViews } from "./catalog.js";
+import { classViews } from "./class.js";
 import { downloads, hub, local } from "./hub.js";
 import { labViews } from "./lab.js";
 import { meters } from "./meters.js";
@@ -13,7 +14,7 @@ import { code, mask, uses } from "./playground.js";
 import { shape } from "./shape.js";
 import { strip } from "./strip.js";
 
-const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews, ...labViews };
+const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews, ...classViews, ...labViews };
 
 const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
 
@@ -25,12 +26,12 @@ function go(name, meter) {
 }
 
 // Answers for gr.Timer: nothing polls in a hidden page, and the meters and the lab only on their
-// own tabs; the meters bring the strip along.
+// own tabs; the meters and the class bring the strip along.
 function timers() {
   const active = (on) => ({ __type__: "update", active: on });
   const shown = !document.hidden;
   const here = tab()?.textContent.trim();
-  return [active(shown && here !== "Meters"), active(shown && here === "Meters"), active(shown && here === "Lab")];
+  return [active(shown && here !== "Meters" && here !== "Class"), active(shown && here === "Meters"), active(shown && here === "Lab")];
 }
 
 export function mount(name, element, props, trigger, watch) {
@@ -39,7 +40,7 @@ export function mount(name, element, props, trigger, watch) {
   const redraw = () => {
     if (name === "uses") setTimeout(shorten);
     const follow = name === "board" && props.value.running && nearEnd();
-    patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go })).children);
+    patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go, element })).children);
     if (follow) scrollTo(0, document.documentElement.scrollHeight);
   };
   element.classList.add(`slm-${name}`);

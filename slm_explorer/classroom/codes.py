@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import secrets
 import socket
 import unicodedata
@@ -19,6 +20,8 @@ MAX_NAME_CHARS = 24
 # Where no packet is sent, the system only says from which address it would go: towards private
 # networks first, for that is where a class is, then towards an address set aside for examples.
 _TOWARDS = ("192.168.255.254", "10.255.255.254", "172.31.255.254", "192.0.2.1")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.:\[\]-]{1,200}(/[A-Za-z0-9._/-]{0,200})?")
+_LOOPBACK = re.compile(r"https?://(localhost|127\.|\[::1\])")
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
 
@@ -84,6 +87,16 @@ def reachable_address(host: str, port: int) -> str | None:
     if named is None:
         return None
     return f"http://[{named}]:{port}/" if ":" in named else f"http://{named}:{port}/"
+
+
+def join_link(code: str, seen: object, reachable: str | None) -> str | None:
+    """The link for students: where the teacher's own page was reached, unless that is this
+    machine's name for itself; else the address on the local network. None where neither is.
+    """
+    page = reachable
+    if isinstance(seen, str) and _ORIGIN.fullmatch(seen) and not _LOOPBACK.match(seen):
+        page = seen
+    return None if page is None else f"{page.rstrip('/')}/?class={code}"
 
 
 def _own_address() -> str | None:

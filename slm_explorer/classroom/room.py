@@ -212,7 +212,8 @@ class Room:
         record = self._current(number)
         if not record.push.voting:
             raise InvalidRequest("There is no vote now.")
-        if letter not in [each.letter for each in record.push.answers]:
+        answer = next((each for each in record.push.answers if each.letter == letter), None)
+        if answer is None or not answer.text:
             raise InvalidRequest("Vote for one of the answers on the screen.")
         record.votes[student.id] = str(letter)
 

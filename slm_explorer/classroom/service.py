@@ -110,6 +110,7 @@ class ClassService:
     def enter(self, key: object, session: str, address: str) -> None:
         """Check a teacher's key, and let that browser session use the rest of the app too."""
         with self._lock:
+            self._open_room()
             self._slow_down(address)
             try:
                 self._teachers_room(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -34,6 +35,14 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(min=1, max=65535)] = None,
     offline: Annotated[bool, typer.Option(help="Never use the network.")] = False,
+    class_mode: Annotated[
+        bool,
+        typer.Option(
+            "--class",
+            help="Begin a class: print its code and the teacher's key, listen on all "
+            "addresses unless --host says otherwise.",
+        ),
+    ] = False,
     home: Home = None,
     memory_budget: Budget = None,
     threads: Threads = None,
@@ -42,11 +51,13 @@ def serve(
     from slm_explorer.services import build_services
 
     settings = read_settings(home, memory_budget, threads)
+    everywhere = os.environ.get("SLM_EXPLORER_HOST") or "0.0.0.0"
     settings = replace(
         settings,
-        host=host or settings.host,
+        host=host or (everywhere if class_mode else settings.host),
         port=port or settings.port,
         offline=offline or settings.offline,
+        class_mode=class_mode or settings.class_mode,
     )
     services = build_services(settings)
     try:

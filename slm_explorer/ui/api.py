@@ -101,6 +101,7 @@ def add_endpoints(services: Services, offered: ModelList, *, trusted: bool) -> N
         """
         session = (request.session_hash if request else None) or token_urlsafe(16)
         with shown_errors():
+            services.classroom.admit(session)
             name = checked_text("conversation", conversation, MAX_NAME_CHARS)
             ask = Ask(
                 model=usable_model(services, offered, model, "chat", "text-to-text")

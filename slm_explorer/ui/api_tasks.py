@@ -45,11 +45,13 @@ def add_task_endpoints(services: Services, offered: ModelList, *, concurrency: i
     async def perform(
         model: object, recipe: object, given: TaskInput, request: gr.Request | None
     ) -> Row:
+        session = (request.session_hash if request else None) or token_urlsafe(16)
+        services.classroom.admit(session)
         ask = TaskAsk(
             usable_model(services, offered, model, task_of(given)),
             given,
             recipe=checked_text("recipe", recipe, MAX_NAME_CHARS),
-            visitor=(request.session_hash if request else None) or token_urlsafe(16),
+            visitor=session,
         )
         cancel = threading.Event()
 

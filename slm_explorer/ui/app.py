@@ -1,4 +1,4 @@
-"""The page: a header strip and four tabs over the services, and the public endpoints."""
+"""The page: a header strip and five tabs over the services, and the public endpoints."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from slm_explorer.services import Services
 from slm_explorer.ui.api import add_endpoints
 from slm_explorer.ui.catalog_tab import CatalogTab
 from slm_explorer.ui.chat_tab import ChatTab
+from slm_explorer.ui.class_tab import ClassTab
 from slm_explorer.ui.lab_tab import LabTab
 from slm_explorer.ui.meters_tab import LOOPBACK, MetersTab, Strip
 from slm_explorer.ui.models import ModelList
@@ -39,6 +40,8 @@ def build_app(services: Services) -> gr.Blocks:
                 lab = LabTab(services, models, trusted=trusted)
             with gr.Tab("Meters", id="meters") as meters_item:
                 meters = MetersTab(services, strip)
+            with gr.Tab("Class", id="class") as class_item:
+                classroom = ClassTab(services, models, strip)
         chat.opens(catalog.card.open_chat, tabs)
         chat.opens(catalog.hub.local.open_chat, tabs)
         chat.opens(lab.run.open_pair, tabs)
@@ -55,7 +58,7 @@ def build_app(services: Services) -> gr.Blocks:
             "show_progress": "hidden",
             "api_visibility": "private",
         }
-        for item in (chat_item, catalog_item, lab_item, meters_item):
+        for item in (chat_item, catalog_item, lab_item, meters_item, class_item):
             item.select(**timers)
         strip.html.visibility(**timers)
         # At once, for the first tick is two seconds away.
@@ -63,12 +66,20 @@ def build_app(services: Services) -> gr.Blocks:
             meters.read, None, meters.html, queue=False, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
+
+        # A link of the class leads to its tab.
+        def to_the_class(request: gr.Request) -> object:
+            return gr.Tabs(selected="class") if "class" in request.query_params else gr.skip()
+
+        page.load(to_the_class, None, tabs, queue=False, show_progress="hidden",
+                  api_visibility="private")  # fmt: skip
         page.load(strip.read, None, strip.html, queue=False, show_progress="hidden",
                   api_visibility="private")  # fmt: skip
 
         # A closed tab: the stream ends at its next yield, and this ends it where none comes.
         def closed(request: gr.Request) -> None:
             runs.stop(request.session_hash or "")
+            classroom.closed(request.session_hash or "")
 
         page.unload(closed)
         add_endpoints(services, models, trusted=trusted)

@@ -248,6 +248,7 @@ class ChatTab:
                 yield Failed("Stopped before it began.", "Cancelled")
                 return
             try:
+                self._services.classroom.admit(session)
                 if model not in self._lanes.models.choices(chat.use):
                     raise InvalidRequest(_no_model(model, slot))
                 prompt = chat.conversation.turns[-1].prompt

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from slm_explorer.classroom.codes import join_link, reachable_address
 from slm_explorer.errors import ServerError
 from slm_explorer.services import Services
 from slm_explorer.ui.lab_files import lab_files
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 256
 MAX_THREADS = 80
-_STYLES = ("catalog", "hub", "lab", "meters")
+_STYLES = ("catalog", "class", "hub", "lab", "meters")
 
 # Gradio builds templates with Function() and writes inline scripts and styles, so those stay
 # allowed; what is blocked is everything foreign: an image address in a model's answer would
@@ -143,6 +144,19 @@ def announce(address: str) -> None:
     print(f"SLM Explorer is at {address} (Ctrl+C ends it)", file=sys.stderr, flush=True)
 
 
+def announce_class(services: Services, key: str) -> None:
+    """Where students go, and the key that only the teacher may have."""
+    settings, code = services.settings, services.classroom.teacher_state(key).code
+    reachable = reachable_address(settings.host, settings.port)
+    link = f", or open {join_link(code, None, reachable)}" if reachable else ""
+    print(
+        f"The class has the code {code}: students type it on the Class tab{link}\n"
+        f"Teacher's key, for the Class tab, not for students: {key}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
 def serve(services: Services, *, on_ready: Callable[[str], None] = announce) -> None:
     """Serve until interrupted (SIGINT) or told to end (SIGTERM); the caller closes `services`.
 
@@ -157,6 +171,8 @@ def serve(services: Services, *, on_ready: Callable[[str], None] = announce) -> 
     page, address = launch(services)
     try:
         on_ready(address)
+        if services.settings.class_mode:
+            announce_class(services, services.classroom.open())
         ended.wait()
     except KeyboardInterrupt:
         pass

@@ -205,18 +205,20 @@ def test_the_models_answer_and_the_class_votes_blind(classroom: ClassService) ->
     assert shown is not None
     assert [answer.letter for answer in shown.answers] == ["A", "B"]
     assert "prout" not in repr(shown)
-    classroom.vote(ada, number, "A")
-    classroom.vote(bob, number, "A")
-    classroom.vote(bob, number, "B")
-    for wrong in ("C", "", None, 0, ["A"]):
-        with pytest.raises(InvalidRequest):
-            classroom.vote(bob, number, wrong)
+    with pytest.raises(InvalidRequest, match="on the screen"):
+        classroom.vote(ada, number, "A")  # which has not said anything yet
 
     def answered() -> bool:
         answers = classroom.teacher_state(key).results[0].push.answers
         return all(answer.status in ("done", "failed") for answer in answers)
 
     eventually(answered)
+    classroom.vote(ada, number, "A")
+    classroom.vote(bob, number, "A")
+    classroom.vote(bob, number, "B")
+    for wrong in ("C", "", None, 0, ["A"]):
+        with pytest.raises(InvalidRequest):
+            classroom.vote(bob, number, wrong)
     seen = classroom.student_state(ada)
     assert seen.push is not None
     assert all(answer.text and answer.decode_tps is None for answer in seen.push.answers)
