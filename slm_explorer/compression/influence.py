@@ -118,9 +118,9 @@ def least_influential(influence: Sequence[float], count: int, config: Any) -> li
     if len(attends) < len(influence):
         stay.add(max(attends, key=lambda layer: influence[layer]))
     if count > len(influence) - max(1, len(stay)):
+        layers = "1 layer" if len(influence) == 1 else f"{len(influence)} layers"
         raise InvalidRequest(
-            f"The model has {len(influence)} layer{'s' if len(influence) > 1 else ''}, and at least "
-            f"{max(1, len(stay))} must stay: drop fewer."
+            f"The model has {layers}, and at least {max(1, len(stay))} must stay: drop fewer."
         )
     return sorted([layer for layer in order if layer not in stay][:count])
 
