@@ -267,6 +267,7 @@ def running_on(home: Path) -> Iterator[int]:
                 yield int(entry.name)
 
 
+@pytest.mark.timeout(1800)
 def test_kills_at_random_moments_leave_nothing_behind() -> None:
     done = subprocess.run(
         [sys.executable, "scripts/measure_kills.py", "--kills", "6", "--seed", "5"],
