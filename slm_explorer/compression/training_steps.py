@@ -58,6 +58,7 @@ def train_step(
             width=None if width is None else int(width),
             fresh=step.has("fresh"),
         ),
+        cancelled,
     )
     summary = train(teacher, student, out, plan, tell, cancelled, control, text)
     shutil.rmtree(student)
