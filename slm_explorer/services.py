@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -337,7 +338,13 @@ def build_services(settings: Settings) -> Services:
         chat=chat,
         hub=HubService(catalog, assets, settings, in_use=in_use),
         lab=LabService(
-            Runner(tools, lab_folder(settings.home), meters.processes.private_bytes, total_budget),
+            Runner(
+                tools,
+                lab_folder(settings.home),
+                meters.processes.private_bytes,
+                total_budget,
+                partial(meters.note, "compress"),
+            ),
             store,
             settings,
         ),

@@ -82,13 +82,15 @@ class Tools:
 @dataclass(frozen=True)
 class Runner:
     """What every run works with. `folder` holds the runs; `process_memory` gives a process's
-    private bytes, None where unknown; `budget` is what all models together may take.
+    private bytes, None where unknown; `budget` is what all models together may take; `note` is
+    told when a compression begins and ends, for the meters' time axis.
     """
 
     tools: Tools
     folder: Path
     process_memory: Callable[[int], int | None]
     budget: Callable[[], int]
+    note: Callable[[str], None]
 
     def perform(self, job: Job) -> None:
         """Do it and leave it as done. Raises what stands against it, Cancelled where it was
@@ -99,8 +101,11 @@ class Runner:
         job.begin(state="compressing", stage="looking at the model", memory_limit_bytes=limit)
         parent = self.tools.chat.resolve(run.order.model)
         job.change(name=parent.name)
+        what = f"{parent.name} with {run.order.recipe}"
+        self.note(f"{what}: begins")
         with new_folder(self.folder / run.id, 0) as work:
             result = self._compress(job, parent, work / MODEL)
+            self.note(f"{what}: is written")
             job.change(state="proving", stage="reloading both models", fraction=0.0, eta_s=None,
                        can_pause=False, paused=False)  # fmt: skip
             try:
