@@ -7,15 +7,21 @@ run it on a quiet one all the same before writing a figure down.
 from __future__ import annotations
 
 import json
+import sys
 import tempfile
 import threading
 import time
+import urllib.request
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import psutil
 import typer
+
+sys.path.insert(0, str(Path(__file__).parent))
+from measure.app_process import running_app
 
 from slm_explorer.meters.collector import Collector
 from slm_explorer.meters.shares import shares
@@ -134,6 +140,72 @@ def agreement(rounds: int = 20) -> None:
 
 def _widest(gaps: list[float]) -> float:
     return round(max(abs(gap) for gap in gaps), 4)
+
+
+@app.command()
+def watchers(browsers: int = 30, seconds: int = 30) -> None:
+    """CPU of the web process while so many browsers have the Meters tab open, less its CPU
+    without any: each asks as the page does, every two seconds.
+    """
+    with running_app() as served:
+        config = _get(f"{served.url}config")
+        meters = next(
+            component["id"]
+            for component in config["components"]
+            if component["props"].get("elem_id") == "slm-meters"
+        )
+        timers = {each["id"] for each in config["components"] if each["type"] == "timer"}
+        handler = next(
+            each["id"]
+            for each in config["dependencies"]
+            if each["outputs"][:1] == [meters] and each["targets"][0][0] in timers
+        )
+        stop = threading.Event()
+        answers: list[int] = []
+
+        def watch(number: int) -> None:
+            body = {"data": [], "fn_index": handler, "session_hash": f"watcher{number}"}
+            while not stop.wait(2.0):
+                answers.append(_post(f"{served.url}gradio_api/run/predict", body))
+
+        process = psutil.Process(served.pid)
+        alone = _share(process, seconds)
+        threads = [threading.Thread(target=watch, args=(n,)) for n in range(browsers)]
+        for thread in threads:
+            thread.start()
+        watched = _share(process, seconds)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        show(
+            measure="watchers",
+            browsers=browsers,
+            answers=len(answers),
+            bytes_an_answer=round(median(answers)),
+            percent_of_a_core_alone=round(alone, 1),
+            percent_of_a_core_watched=round(watched, 1),
+        )
+
+
+def _share(process: psutil.Process, seconds: int) -> float:
+    """Percent of one core that the process takes over so many seconds."""
+    before, started = process.cpu_times(), time.monotonic()
+    time.sleep(seconds)
+    after, passed = process.cpu_times(), time.monotonic() - started
+    return 100 * (after.user + after.system - before.user - before.system) / passed
+
+
+def _get(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=60) as answer:
+        return json.load(answer)
+
+
+def _post(url: str, body: object) -> int:
+    """Bytes of the answer."""
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return len(answer.read())
 
 
 def _thread_seconds(name: str) -> float:
