@@ -110,6 +110,7 @@ def _answer(
         visitor="bench",
         sampling=Sampling(max_tokens=plan.max_tokens, ignore_eos=True),
         prompt_ids=tuple(prompt),
+        exclusive=True,
     )
     for event in manager.stream(spec, request, cancel):
         match event:

@@ -1,4 +1,5 @@
-"""The worker's side: load one model, then answer requests one after another.
+"""The worker's side: load one model, then answer requests one after another, or those that may
+share a batch together.
 
 The engine works on the calling thread; a second thread reads the connection, so that a stop
 is heard while the engine computes. The same loop serves a process and, in tests, a thread.
@@ -10,9 +11,10 @@ import queue
 import threading
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterator
 
-from slm_explorer.engines.base import Engine
+from slm_explorer.engines.base import Batch, Engine
 from slm_explorer.engines.memory import private_memory
 from slm_explorer.engines.registry import create_engine
 from slm_explorer.errors import SlmError, WorkerError
@@ -109,7 +111,17 @@ class _Inbox:
             self._runs.put(None)
 
     def next(self) -> tuple[Run, StopSign] | None:
+        """Wait for the next run; None once the app has hung up."""
         return self._runs.get()
+
+    def come(self) -> Iterator[tuple[Run, StopSign]]:
+        """The runs that are there already."""
+        while not self._runs.empty():
+            item = self._runs.get()
+            if item is None:
+                self._runs.put(None)
+                return
+            yield item
 
     def finished(self, ticket: int) -> None:
         with self._lock:
@@ -157,54 +169,105 @@ def _load(voice: _Voice, spec: ModelSpec) -> Engine | None:
 
 
 def _answer_all(voice: _Voice, engine: Engine, inbox: _Inbox, spec: ModelSpec) -> None:
-    while (item := inbox.next()) is not None:
+    waiting: deque[tuple[Run, StopSign]] = deque()
+    while (item := waiting.popleft() if waiting else inbox.next()) is not None:
+        batch = engine.batch() if _shares(item[0]) else None
+        if batch is not None:
+            waiting.extend(_Together(voice, batch, inbox, spec).answer(item))
+            continue
         run, stop = item
-
-        def say(event: Event, ticket: int = run.ticket) -> None:
-            voice.say(Said(ticket, event))
-
+        tell = _Telling(voice, run.ticket)
         try:
             if isinstance(run.request, GenerateRequest):
-                _tell(engine.generate(run.request, stop), say)
+                for event in engine.generate(run.request, stop):
+                    tell(event)
             elif isinstance(run.request, TaskRequest):
                 for result in engine.perform(run.request, stop):
-                    say(result)
+                    tell(result)
             else:
                 for measured in engine.score(run.request, stop):
-                    say(measured)
+                    tell(measured)
         except Exception as error:
-            say(failure_of(error, spec.model))
+            tell(failure_of(error, spec.model))
         finally:
             inbox.finished(run.ticket)
 
 
-def _tell(answer: Iterator[Delta | Done], say: Callable[[Event], None]) -> None:
-    """Say an answer as it comes; tokens in quick succession travel together.
+def _shares(run: Run) -> bool:
+    return isinstance(run.request, GenerateRequest) and not run.request.exclusive
+
+
+class _Together:
+    """Answers requests through a batch until nobody is left in it, or it breaks."""
+
+    def __init__(self, voice: _Voice, batch: Batch, inbox: _Inbox, spec: ModelSpec) -> None:
+        self._voice, self._batch, self._inbox, self._spec = voice, batch, inbox, spec
+        self._telling: dict[int, _Telling] = {}
+
+    def answer(self, first: tuple[Run, StopSign]) -> list[tuple[Run, StopSign]]:
+        """Who comes meanwhile joins. Returns those who came and cannot share."""
+        self._join(*first)
+        apart: list[tuple[Run, StopSign]] = []
+        while self._telling:
+            for run, stop in self._inbox.come():
+                # Behind one who wants to be alone nobody joins, or that one would wait for ever.
+                if apart or not _shares(run):
+                    apart.append((run, stop))
+                else:
+                    self._join(run, stop)
+            try:
+                events = self._batch.step()
+            except Exception as error:
+                for ticket in list(self._telling):
+                    self._end(ticket, failure_of(error, self._spec.model))
+                return apart
+            for ticket, event in events:
+                if isinstance(event, Delta):
+                    self._telling[ticket](event)
+                elif isinstance(event, Done):
+                    self._end(ticket, event)
+                else:
+                    self._end(ticket, failure_of(event, self._spec.model))
+        return apart
+
+    def _join(self, run: Run, stop: StopSign) -> None:
+        self._telling[run.ticket] = _Telling(self._voice, run.ticket)
+        assert isinstance(run.request, GenerateRequest)
+        try:
+            self._batch.join(run.ticket, run.request, stop)
+        except Exception as error:
+            self._end(run.ticket, failure_of(error, self._spec.model))
+
+    def _end(self, ticket: int, event: Done | Failed) -> None:
+        self._telling.pop(ticket)(event)
+        self._inbox.finished(ticket)
+
+
+class _Telling:
+    """Says an answer as it comes; tokens in quick succession travel together.
 
     Every message wakes two threads of the app, on cores that the engine computes with. What is
     held back goes with the next token or the end, so a model that needs longer for a token than
     tokens are held together is not held back at all.
     """
-    held: Delta | None = None
-    said_at = -_TOGETHER_S
-    try:
-        for event in answer:
-            if isinstance(event, Delta):
-                held = event if held is None else held.then(event)
-                now = time.monotonic()
-                if now - said_at < _TOGETHER_S:
-                    continue
-                said_at = now
-                say(held)
-                held = None
-            else:
-                if held is not None:
-                    say(held)
-                    held = None
-                say(event)
-    finally:
-        if held is not None:
-            say(held)
+
+    def __init__(self, voice: _Voice, ticket: int) -> None:
+        self._voice, self._ticket = voice, ticket
+        self._held: Delta | None = None
+        self._said_at = -_TOGETHER_S
+
+    def __call__(self, event: Event) -> None:
+        if isinstance(event, Delta):
+            self._held = event if self._held is None else self._held.then(event)
+            now = time.monotonic()
+            if now - self._said_at < _TOGETHER_S:
+                return
+            self._said_at = now
+            event, self._held = self._held, None
+        elif self._held is not None:
+            self._voice.say(Said(self._ticket, self._held))
+            self._held = None
+        self._voice.say(Said(self._ticket, event))
 
 
 def failure_of(error: Exception, what: str) -> Failed:

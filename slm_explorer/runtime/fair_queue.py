@@ -30,6 +30,10 @@ class FairQueue(Generic[T]):
     def push(self, item: T) -> None:
         self._turns.setdefault(item.visitor, deque()).append(item)
 
+    def peek(self) -> T | None:
+        """The next in turn, who stays in the line; None where nobody waits."""
+        return next(iter(self._turns.values()))[0] if self._turns else None
+
     def pop(self) -> T | None:
         """The next in turn; None where nobody waits."""
         if not self._turns:

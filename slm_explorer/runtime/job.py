@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from slm_explorer.errors import SlmError
 from slm_explorer.runtime.mailbox import Mailbox
-from slm_explorer.types import Failed, ModelInfo, Request
+from slm_explorer.types import Failed, GenerateRequest, ModelInfo, Request
 
 if TYPE_CHECKING:
     from slm_explorer.runtime.worker import Worker
@@ -43,6 +43,11 @@ class Job:
     def unwanted(self) -> bool:
         """Nobody waits for it any more, or who waits has asked to stop."""
         return self.abandoned or self._cancel.is_set()
+
+    @property
+    def shares(self) -> bool:
+        """It may be answered together with others."""
+        return isinstance(self.request, GenerateRequest) and not self.request.exclusive
 
     def fail(self, error: SlmError) -> None:
         self.mailbox.put(failed(error))

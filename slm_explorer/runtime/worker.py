@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from slm_explorer.energy import Energy, plus
 from slm_explorer.errors import Evicted, SlmError
+from slm_explorer.runtime.at_work import AtWork, Running
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.fair_queue import FairQueue
 from slm_explorer.runtime.fence import fence
@@ -24,12 +24,10 @@ from slm_explorer.runtime.wire import (
     Run,
     Said,
 )
-from slm_explorer.tasks import TaskStats
 from slm_explorer.types import (
     Done,
     Event,
     Failed,
-    GenerationStats,
     Loading,
     ModelInfo,
     ModelSpec,
@@ -40,7 +38,8 @@ from slm_explorer.types import (
 
 
 class Worker:
-    """One process for one spec. Requests run one at a time, visitors take turns.
+    """One process for one spec. Visitors take turns; as many requests run at once as the engine
+    answers together, and one that wants the worker for itself waits until nobody else runs.
 
     `loaded` and `ended` are called on this worker's thread without its lock held.
     """
@@ -68,18 +67,12 @@ class Worker:
         self._phase: WorkerPhase = "loading"
         self._loading = Loading(0.0, "starting")
         self._info: ModelInfo | None = None
-        self._running: Job | None = None
-        self._ticket = 0
-        self._started_at = 0.0
-        self._stop_asked_at: float | None = None
+        self._at_work = AtWork(spec, observer, clock)
         # None until the process has started: how long an interpreter takes is not its fault.
         self._last_sign: float | None = None
         self._idle_since = clock()
         self._measured: int | None = None
         self._peak: int | None = None
-        self._began: object = None
-        self._tokens = 0
-        self._energy: Energy | None = None
         self._reason: SlmError | None = None
         self._failure: Failed | None = None
         self._link = Link(key, spec, launcher, self._hear, self._bury)
@@ -116,9 +109,11 @@ class Worker:
     def cancel(self, job: Job) -> None:
         """Stop this request wherever it is: in the line at once, else within one token."""
         with self._lock:
-            if job is self._running:
-                self._ask_to_stop()
-            elif self._line.remove(job):
+            for running in self._at_work:
+                if job is running.job:
+                    self._ask_to_stop(running)
+                    return
+            if self._line.remove(job):
                 job.fail(stopped_early())
                 self._announce()
 
@@ -142,8 +137,9 @@ class Worker:
             if self._phase not in ("loading", "busy") or self._last_sign is None:
                 return
             since = self._last_sign
-            if self._stop_asked_at is not None:
-                since = min(since, self._stop_asked_at)
+            for running in self._at_work:
+                if running.stop_asked_at is not None:
+                    since = min(since, running.stop_asked_at)
             if self._clock() - since <= timeout_s:
                 return
             doing = "load" if self._info is None else "answer"
@@ -203,39 +199,40 @@ class Worker:
                 waiting=len(self._line),
                 idle_s=self._clock() - self._idle_since if self._phase == "idle" else 0.0,
                 peak_memory_bytes=self._peak,
-                tokens=self._tokens,
-                energy=self._energy,
+                tokens=self._at_work.tokens,
+                energy=self._at_work.energy,
             )
 
     # The line. All of this is called with the lock held.
 
     def _next(self) -> None:
-        while self._running is None and (job := self._line.pop()) is not None:
+        while (job := self._line.peek()) is not None:
             if job.request is None or job.unwanted:
+                self._line.pop()
                 job.fail(stopped_early())
                 continue
-            self._running = job
-            self._ticket += 1
-            self._stop_asked_at = None
-            self._started_at = self._last_sign = self._clock()
-            self._began = self._observer.begin(self._link.pid)
-            self._link.send(Run(self._ticket, job.request))
-        if self._running is None:
+            if not self._at_work.has_room_for(job, self._info.batch if self._info else 1):
+                break
+            self._line.pop()
+            if not self._at_work:
+                self._last_sign = self._clock()
+            self._link.send(Run(self._at_work.start(job, self._link.pid), job.request))
+        if not self._at_work:
             self._idle_since = self._clock()
-        self._phase = "idle" if self._running is None else "busy"
+        self._phase = "busy" if self._at_work else "idle"
         self._announce()
 
     def _announce(self) -> None:
-        before = 0 if self._running is None else 1
+        before = 1 if self._at_work else 0
         for ahead, job in enumerate(self._line.order(), start=before):
             if job.ahead != ahead:
                 job.ahead = ahead
                 job.mailbox.put(Queued(ahead))
 
-    def _ask_to_stop(self) -> None:
-        if self._stop_asked_at is None:
-            self._stop_asked_at = self._clock()
-            self._link.send(Cancel(self._ticket))
+    def _ask_to_stop(self, running: Running) -> None:
+        if running.stop_asked_at is None:
+            running.stop_asked_at = self._clock()
+            self._link.send(Cancel(running.ticket))
 
     def _grant(self, job: Job, info: ModelInfo) -> None:
         job.info = info
@@ -250,15 +247,11 @@ class Worker:
                 message = self._become_ready(message)
             elif isinstance(message, LoadFailed):
                 self._failure = message.failure
-            elif isinstance(message, Said) and message.ticket is None:
-                if isinstance(message.event, Loading):
-                    self._loading = message.event
-                for job in self._line.order():
-                    job.mailbox.put(message.event)
-            elif isinstance(message, Said) and message.ticket == self._ticket:
-                self._deliver(message.event)
-            if self._running is not None and self._running.unwanted:
-                self._ask_to_stop()
+            elif isinstance(message, Said):
+                self._pass_on(message.ticket, message.event)
+            for running in self._at_work:
+                if running.job.unwanted:
+                    self._ask_to_stop(running)
         if isinstance(message, Loaded):
             self._loaded(self, message)
 
@@ -279,40 +272,23 @@ class Worker:
             self._next()
         return loaded
 
-    def _deliver(self, event: Event) -> None:
-        job = self._running
-        if job is None:
-            return
-        if isinstance(event, Done):
-            if self._link.pid is not None:
-                self._peak = max(self._peak or 0, event.stats.peak_memory_bytes or 0) or None
-            if isinstance(event.stats, GenerationStats | TaskStats):
-                event = Done(self._with_waits(self._with_energy(event.stats), job))
+    def _pass_on(self, ticket: int | None, event: Event) -> None:
+        if ticket is None:
+            if isinstance(event, Loading):
+                self._loading = event
+            for job in self._line.order():
+                job.mailbox.put(event)
+        elif ticket in self._at_work:
+            self._deliver(ticket, event)
+
+    def _deliver(self, ticket: int, event: Event) -> None:
+        job, event = self._at_work.hear(ticket, event)
+        if isinstance(event, Done) and self._link.pid is not None:
+            self._peak = max(self._peak or 0, event.stats.peak_memory_bytes or 0) or None
         if not job.abandoned:
             job.mailbox.put(event)
-        if isinstance(event, Done | Failed):
-            self._running = None
-            self._stop_asked_at = None
-            if self._phase == "busy":
-                self._next()
-
-    def _with_energy(self, stats: GenerationStats | TaskStats) -> GenerationStats | TaskStats:
-        written = stats.output_tokens if isinstance(stats, GenerationStats) else 0
-        read = "" if isinstance(stats, GenerationStats) else f"{stats.tokens} tokens read"
-        self._observer.note("answer", f"{self.spec.model}: {read or f'{written} tokens'}")
-        self._tokens += written
-        energy = self._observer.end(self._began, self.spec.device)
-        if energy is not None:
-            self._energy = plus(self._energy, energy)
-        return replace(stats, energy=energy)
-
-    def _with_waits(
-        self, stats: GenerationStats | TaskStats, job: Job
-    ) -> GenerationStats | TaskStats:
-        loaded_at = job.submitted_at if job.loaded_at is None else job.loaded_at
-        return replace(
-            stats, load_s=loaded_at - job.submitted_at, queue_s=self._started_at - loaded_at
-        )
+        if isinstance(event, Done | Failed) and self._phase == "busy":
+            self._next()
 
     def _bury(self, code: int | None, failure: Exception | None) -> None:
         with self._lock:
@@ -321,9 +297,7 @@ class Worker:
             if self._reason is None:
                 self._observer.note("alarm", str(error))
             rest = Aftermath()
-            if self._running is not None:
-                rest.failures.append((self._running, failed(error)))
-                self._running = None
+            rest.failures += [(job, failed(error)) for job in self._at_work.clear()]
             same_again = self._info is None or isinstance(error, Evicted)
             while (job := self._line.pop()) is not None:
                 if same_again or job.retried:
