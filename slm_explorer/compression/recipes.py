@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib import metadata
 from typing import Literal
 
 from slm_explorer.compression.architectures import structure_reason
@@ -288,5 +289,15 @@ def why_not(text: str, config: Mapping[str, object]) -> str | None:
         )
     if steps[-1].name == "f16" and config.get("model_type") in _OVERFLOWS_F16:
         return "Its activations exceed float16's largest number: use bf16."
+    if steps[-1].recipe.storage == "quanto" and not _installed("optimum-quanto"):
+        return "It needs optimum-quanto, which is not installed: type `pip install optimum-quanto`."
     reasons = (structure_reason(step.name, step.value, config) for step in steps)
     return next((reason for reason in reasons if reason is not None), None)
+
+
+def _installed(package: str) -> bool:
+    # Its metadata alone: importing it would bring torch into the web process.
+    try:
+        return bool(metadata.version(package))
+    except metadata.PackageNotFoundError:
+        return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib import metadata
+
 import pytest
 
 from slm_explorer.compression.recipes import (
@@ -119,3 +121,13 @@ def test_structure_that_cannot_go_says_why(
 ) -> None:
     found = why_not(text, config)
     assert found is None if said is None else said in str(found)
+
+
+def test_a_library_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    assert why_not("quanto-int4", LLAMA) is None
+    monkeypatch.setattr(metadata, "version", missing)
+    assert "pip install optimum-quanto" in str(why_not("quanto-int4", LLAMA))
+    assert why_not("int4", LLAMA) is None
