@@ -110,7 +110,8 @@ def error_factor(moment: Tensor) -> Tensor | None:
     lower, failed = torch.linalg.cholesky_ex(damped)
     if int(failed) or not math.isfinite(mean):
         return None
-    return torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    factor: Tensor = torch.linalg.cholesky(torch.cholesky_inverse(lower), upper=True)
+    return factor
 
 
 def _pass_on(
