@@ -173,6 +173,7 @@ def chat_row(ask: Ask, text: str, stats: GenerationStats) -> dict[str, object]:
         "memory_bytes": stats.memory_bytes,
         "peak_memory_bytes": stats.peak_memory_bytes,
         "seed": stats.seed,
+        "batch": stats.batch,
         **energy_row(stats.energy),
     }
 
