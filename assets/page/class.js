@@ -27,7 +27,9 @@ function arrive(value, local) {
   local.version = value.version;
   if (value.token) { keep(TOKEN, value.token); keep(KEY, ""); }
   if (value.key) { keep(KEY, value.key); keep(TOKEN, ""); }
-  if (value.screen === "door") { keep(TOKEN, ""); keep(KEY, ""); }
+  // Ended, left or sent out: what was refused is worth nothing any more.
+  if (value.refused && value.refused === kept(TOKEN)) keep(TOKEN, "");
+  if (value.refused && value.refused === kept(KEY)) keep(KEY, "");
   if (value.notice !== undefined) local.notice = value.notice;
   if (value.file && value.file.id !== local.saved) {
     local.saved = value.file.id;
@@ -48,7 +50,11 @@ function classroom(value, { trigger, redraw, local, element }) {
     setTimeout(news);
   }
   if (!value.screen) return [h("p", { class: "slm-quiet" }, "Looking for the class…")];
-  if (value !== local.drawn) arrive(value, local);
+  if (value !== local.came) arrive(value, local);
+  local.came = value;
+  // News that was asked for before somebody came in shows the door to nobody.
+  const stale = value.screen === "door" && (kept(TOKEN) || kept(KEY)) && local.drawn;
+  if (stale) value = local.drawn;
   local.drawn = value;
   const act = (what, data) => trigger("act", { do: what, ...who(), origin: location.origin + location.pathname, ...data });
   const tools = { act, redraw, local, ask: (data) => trigger("ask", { ...who(), ...data }) };
@@ -89,7 +95,6 @@ function door(value, { act, local }) {
 }
 
 function classtalk(value, { trigger }) {
-  if (!document.body.hasAttribute("data-student")) return [];
   return talk(value, { halt: () => trigger("halt", who()), clear: () => trigger("clear", who()) });
 }
 

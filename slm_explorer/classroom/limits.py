@@ -30,7 +30,7 @@ class Allowance:
 
 
 class WrongTries:
-    """Wrong codes and keys by the address they came from; one may stand for a whole class. Not
+    """Wrong join codes by the address they came from; one may stand for a whole class. Not
     thread-safe.
     """
 

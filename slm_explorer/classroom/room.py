@@ -31,7 +31,7 @@ MAX_REPLY_CHARS = 1000
 MAX_TURNS = 30
 # Clicks and questions of one student; a person does not reach them.
 CLICKS_PER_MINUTE = 60
-ASKS_PER_MINUTE = 15
+ASKS_PER_MINUTE = 30
 # A screen asks for news every two seconds while it is looked at.
 HERE_S = 10.0
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -107,16 +107,13 @@ class ClassService:
 
     # What the teacher may.
 
-    def enter(self, key: object, session: str, address: str) -> None:
-        """Check a teacher's key, and let that browser session use the rest of the app too."""
+    def enter(self, key: object, session: str) -> None:
+        """Check a teacher's key, and let that browser session use the rest of the app too. Tries
+        are not counted: the key cannot be guessed, and a student behind the same address could
+        lock the teacher out.
+        """
         with self._lock:
-            self._open_room()
-            self._slow_down(address)
-            try:
-                self._teachers_room(key)
-            except InvalidRequest:
-                self._wrong.note(address, self._clock())
-                raise
+            self._teachers_room(key)
             self._teachers.add(session)
 
     def allow(self, key: object, models: Mapping[str, str]) -> None:
@@ -186,8 +183,9 @@ class ClassService:
     def join(self, code: object, name: object, address: str) -> str:
         """A place in the class; returns its token, for this browser only."""
         with self._lock:
-            self._slow_down(address)
             room = self._open_room()
+            if wait := self._wrong.wait_s(address, self._clock()):
+                raise InvalidRequest(f"Too many wrong codes: wait {wait:.0f} s and look again.")
             if not same(code, room.code):
                 self._wrong.note(address, self._clock())
                 raise InvalidRequest("That is not the code of this class: look at the screen.")
@@ -313,10 +311,6 @@ class ClassService:
         if not same(key, self._key):
             raise InvalidRequest(NOT_THE_KEY)
         return room
-
-    def _slow_down(self, address: str) -> None:
-        if wait := self._wrong.wait_s(address, self._clock()):
-            raise InvalidRequest(f"Too many wrong codes: wait {wait:.0f} s and look again.")
 
 
 def _as_students_see(push: Push) -> Push:

@@ -96,7 +96,7 @@ class ClassTab:
                 return self._arrive(str(do), request, event)
             elif do == "leave":
                 self._classroom.leave(sent(event, "token"))
-                return {**self._door(), "notice": ""}, talk_view(())
+                return {**self._screen(request, event), "notice": ""}, talk_view(())
             elif do == "reply":
                 self._classroom.reply(
                     sent(event, "token"), sent(event, "number"), sent(event, "text"),
@@ -123,7 +123,7 @@ class ClassTab:
             if not self._trusted:
                 raise InvalidRequest("Only the host of this page may begin a class.")
             key = self._classroom.open()
-        self._classroom.enter(key, session, address)
+        self._classroom.enter(key, session)
         return {**self._teacher(key, event), "key": key, "notice": ""}, talk_view(())
 
     def _teach(self, do: str, event: gr.EventData) -> View:
@@ -159,23 +159,19 @@ class ClassTab:
         key, token = sent(event, "key"), sent(event, "token")
         try:
             if key:
-                self._classroom.enter(key, request.session_hash or "", _address(request))
+                self._classroom.enter(key, request.session_hash or "")
                 return self._teacher(key, event)
             if token:
                 return versioned(student_view(self._classroom.student_state(token)))
         except InvalidRequest:
             # The class has ended, or they were sent out: the browser forgets what it held.
             pass
-        return self._door()
-
-    def _door(self) -> View:
-        return versioned(
-            door_view(
-                running=self._classroom.running,
-                may_start=self._trusted,
-                here_only=self._reachable is None,
-            )
+        door = door_view(
+            running=self._classroom.running,
+            may_start=self._trusted,
+            here_only=self._reachable is None,
         )
+        return {**versioned(door), "refused": key or token or ""}
 
     def _teacher(self, key: object, event: gr.EventData) -> View:
         state = self._classroom.teacher_state(key)
