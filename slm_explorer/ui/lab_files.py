@@ -38,8 +38,9 @@ def lab_files(services: Services) -> Mount:
     def give(request: Request) -> Response:
         run, name = str(request.path_params["run"]), str(request.path_params["name"])
         try:
-            if allowed and name == "report.json":
-                return JSONResponse(lab.run(run).report)
+            report = lab.run(run).report if allowed and name == "report.json" else None
+            if report is not None:
+                return JSONResponse(report)
             if not allowed or name not in files:
                 return PlainTextResponse("There is no such file.", 404)
             make, media_type = files[name]
