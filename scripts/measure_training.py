@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--text", choices=("generator", "parent"), default="generator")
-    parser.add_argument("--conversations", type=int, default=20_000)
+    parser.add_argument("--conversations", type=int, default=200_000)
     parser.add_argument("--prose-bytes", type=int, default=80_000)
     parser.add_argument("--students", nargs="*", default=list(STUDENTS))
     parser.add_argument("--prunings", nargs="*", default=list(PRUNINGS))
