@@ -43,7 +43,7 @@ def layer(name: str, error: float | None = 0.09, reason: str | None = None) -> L
 
 
 def run(**changes: Any) -> Run:
-    given = {
+    given: dict[str, Any] = {
         "id": "a-1", "order": Order("sprout-5m", "int4"), "state": "done", "created_at": 0.0,
         "name": "Sprout 5M", "kept": True, "report": REPORT,
     }  # fmt: skip
