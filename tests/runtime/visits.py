@@ -83,12 +83,18 @@ class Visit:
     """One request, read on a thread of its own as fast as it comes."""
 
     def __init__(
-        self, manager: ModelManager, spec: ModelSpec, text: str, visitor: str = "ann"
+        self,
+        manager: ModelManager,
+        spec: ModelSpec,
+        asked: str | GenerateRequest,
+        visitor: str = "ann",
     ) -> None:
+        request = ask(asked, visitor) if isinstance(asked, str) else asked
         self.cancel = threading.Event()
         self.events: list[Event] = []
         self._changed = threading.Condition()
-        self._stream = manager.stream(spec, ask(text, visitor), self.cancel)
+        self._left = threading.Event()
+        self._stream = manager.stream(spec, request, self.cancel)
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
@@ -97,6 +103,13 @@ class Visit:
             with self._changed:
                 self.events.append(event)
                 self._changed.notify_all()
+            if self._left.is_set():
+                del self._stream
+                return
+
+    def leave(self) -> None:
+        """Go away as a closed browser does, without another word."""
+        self._left.set()
 
     def until(self, wanted: type[Event] | Callable[[Event], bool]) -> Event:
         """Wait for an event of a type, or one that a predicate accepts."""
