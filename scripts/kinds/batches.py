@@ -26,8 +26,8 @@ _CALENDAR = (
     "Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May "
     "June July August September October November December happy proud glad calm thankful"
 ).split()
-JUDGEMENTS = 192
-SCENES, CHANGED = 64, 2
+JUDGEMENTS = 96
+SCENES, CHANGED = 32, 2
 REWRITINGS = {"number_words": 80, "past_tense": 48, "word_order": 16, "summary": 24}
 
 

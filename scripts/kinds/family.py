@@ -68,12 +68,12 @@ FAMILY = {
     member.name: member
     for member in (
         Member(ENCODER, LAYERS, steps=2800, note=_MIXES),
-        Member(SENTIMENT, LAYERS, steps=300, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
-        Member(SIMILARITY, LAYERS, steps=700, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(SENTIMENT, LAYERS, steps=600, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(SIMILARITY, LAYERS, steps=500, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(
             DISTILLED,
             STUDENT_LAYERS,
-            steps=600,
+            steps=500,
             start=ENCODER,
             teacher=ENCODER,
             matrix_lr=0.006,
@@ -82,7 +82,7 @@ FAMILY = {
         Member(
             DISTILLED_SENTIMENT,
             STUDENT_LAYERS,
-            steps=300,
+            steps=400,
             start=DISTILLED,
             teacher=SENTIMENT,
             matrix_lr=0.004,
