@@ -25,7 +25,8 @@ _MOST_ROWS, _LEAST_ROWS = 16, 2
 # AdamW's two moments and the gradient, float32, for each parameter.
 _TRAINED_BYTES = 12
 # For each token: copies of the logits (both models', their softmaxes, the gradient), and what is
-# kept of each layer for the way back, in units of its width. Measured, rounded up.
+# kept of each layer for the way back, in units of its width. Counted and rounded up, not
+# measured.
 _LOGIT_BYTES = 44
 _LAYER_WIDTHS = 100
 
