@@ -11,7 +11,18 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parent.parent / "slm_explorer"
-BASE = {"types", "tasks", "energy", "errors", "settings", "assets", "skills", "task_suites", "units", ""}
+BASE = {
+    "types",
+    "tasks",
+    "energy",
+    "errors",
+    "settings",
+    "assets",
+    "skills",
+    "task_suites",
+    "units",
+    "",
+}
 SERVICES = {
     "services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof", "lab",
     "classroom",
