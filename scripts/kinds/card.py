@@ -143,7 +143,10 @@ def _what_is_learnt(member: Member) -> str:
         if member.teacher
         else ""
     )
-    return f"Starts from {member.start}. Each step has {JUDGEMENTS} sentences.{half}"
+    return (
+        f"Starts from {member.start}. Each step has {JUDGEMENTS} sentences, in which plain clauses "
+        f"are more frequent than negations; in the suite they are not.{half}"
+    )
 
 
 def _training(member: Member, last: dict[str, Any]) -> list[str]:

@@ -68,7 +68,15 @@ FAMILY = {
     member.name: member
     for member in (
         Member(ENCODER, LAYERS, steps=2800, note=_MIXES),
-        Member(SENTIMENT, LAYERS, steps=600, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
+        Member(
+            SENTIMENT,
+            LAYERS,
+            steps=600,
+            start=ENCODER,
+            matrix_lr=0.004,
+            other_lr=0.001,
+            note="Its length was changed twice while it ran, so the rate in the log jumps.",
+        ),
         Member(SIMILARITY, LAYERS, steps=500, start=ENCODER, matrix_lr=0.004, other_lr=0.001),
         Member(
             DISTILLED,
