@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from slm_explorer.errors import InvalidRequest
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _UNITS = {
     "": 1,
@@ -41,6 +43,10 @@ def _positive(name: str, text: str) -> int:
     return int(text)
 
 
+def _on(values: Mapping[str, str], name: str) -> bool:
+    return values.get(name, "") not in ("", "0")
+
+
 def _watts(text: str) -> tuple[float, float] | None:
     """(10.0, 25.0) from "10-25" or "10 - 25"; None from nothing."""
     if not text.strip():
@@ -62,6 +68,12 @@ class Settings:
     of a page that is served to other machines make models smaller on this one. `cpu_watts` is
     what all cores take at full load above idle, from low to high: for an estimate where nothing
     measures. `class_mode` begins a class with the app.
+
+    `public` treats visitors as strangers even on this machine's own address; `public_hub` lets
+    them look up, download and delete models, `public_measure` measure shapes. `space` is set on
+    Hugging Face Spaces; `proxied` believes the X-Forwarded headers of a proxy before the app.
+    `host_names` are names that the page is reached by besides its addresses; `password` is asked
+    of every visitor.
     """
 
     home: Path
@@ -76,6 +88,18 @@ class Settings:
     cpu_watts: tuple[float, float] | None = None
     public_lab: bool = False
     class_mode: bool = False
+    public: bool = False
+    public_hub: bool = False
+    public_measure: bool = False
+    space: bool = False
+    proxied: bool = False
+    host_names: tuple[str, ...] = ()
+    password: str | None = field(default=None, repr=False)
+
+    @property
+    def trusted(self) -> bool:
+        """Whether whoever opens the page sits at this machine, and may see and use more of it."""
+        return self.host in LOOPBACK and not self.public
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
@@ -84,18 +108,27 @@ class Settings:
         home = values.get("SLM_EXPLORER_HOME") or str(Path.home() / ".slm-explorer")
         budget = values.get("SLM_EXPLORER_MEMORY_BUDGET")
         threads = values.get("SLM_EXPLORER_THREADS")
-        class_mode = values.get("SLM_EXPLORER_CLASS", "") not in ("", "0")
+        class_mode = _on(values, "SLM_EXPLORER_CLASS")
+        space = "SPACE_ID" in values
+        names = [values.get("SPACE_HOST", ""), *values.get("SLM_EXPLORER_HOSTS", "").split(",")]
         return cls(
             home=Path(home).expanduser(),
             # A Space's container is reached from outside it, and a class from other machines;
             # everything else only from here.
             host=values.get("SLM_EXPLORER_HOST")
-            or ("0.0.0.0" if "SPACE_ID" in values or class_mode else "127.0.0.1"),
+            or ("0.0.0.0" if space or class_mode else "127.0.0.1"),
             port=_positive("SLM_EXPLORER_PORT", values.get("SLM_EXPLORER_PORT", "7860")),
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
-            offline=values.get("SLM_EXPLORER_OFFLINE", "") not in ("", "0"),
+            offline=_on(values, "SLM_EXPLORER_OFFLINE"),
             cpu_watts=_watts(values.get("SLM_EXPLORER_CPU_WATTS", "")),
-            public_lab=values.get("SLM_EXPLORER_PUBLIC_LAB", "") not in ("", "0"),
+            public_lab=_on(values, "SLM_EXPLORER_PUBLIC_LAB"),
             class_mode=class_mode,
+            public=space or _on(values, "SLM_EXPLORER_PUBLIC"),
+            public_hub=_on(values, "SLM_EXPLORER_PUBLIC_HUB"),
+            public_measure=_on(values, "SLM_EXPLORER_PUBLIC_MEASURE"),
+            space=space,
+            proxied=_on(values, "SLM_EXPLORER_PROXIED"),
+            host_names=tuple(name.strip() for name in names if name.strip()),
+            password=values.get("SLM_EXPLORER_PASSWORD") or None,
         )

@@ -12,7 +12,7 @@ from slm_explorer.ui.catalog_tab import CatalogTab
 from slm_explorer.ui.chat_tab import ChatTab
 from slm_explorer.ui.class_tab import ClassTab
 from slm_explorer.ui.lab_tab import LabTab
-from slm_explorer.ui.meters_tab import LOOPBACK, MetersTab, Strip
+from slm_explorer.ui.meters_tab import MetersTab, Strip
 from slm_explorer.ui.models import ModelList
 from slm_explorer.ui.runs import Runs
 
@@ -25,8 +25,8 @@ def build_app(services: Services) -> gr.Blocks:
     serves the page.
     """
     # Whoever sits at this machine may see and use more of it than a visitor.
-    trusted = services.settings.host in LOOPBACK
-    models = ModelList(services, cardless=trusted)
+    trusted = services.settings.trusted
+    models = ModelList(services, cardless=trusted or services.settings.public_hub)
     runs = Runs()
     page = gr.Blocks(title="SLM Explorer", analytics_enabled=False, fill_width=True)
     with page:

@@ -27,7 +27,7 @@ from slm_explorer.ui.class_view import (
 )
 from slm_explorer.ui.components import sent, view
 from slm_explorer.ui.meters_hours import csv_file
-from slm_explorer.ui.meters_tab import LOOPBACK, Strip
+from slm_explorer.ui.meters_tab import Strip
 from slm_explorer.ui.models import ModelList
 from slm_explorer.ui.runs import Runs
 from slm_explorer.ui.stream import coalesce
@@ -54,7 +54,7 @@ class ClassTab:
         self._strip = strip
         settings = services.settings
         # Whoever sits at this machine may begin a class; elsewhere the command line does.
-        self._trusted = settings.host in LOOPBACK
+        self._trusted = settings.trusted
         self._reachable = reachable_address(settings.host, settings.port)
         self._qr: tuple[str, list[str]] = ("", [])
         self._runs = Runs()

@@ -12,7 +12,6 @@ from slm_explorer.hub.service import LOOK_UPS_AT_ONCE
 from slm_explorer.services import Services
 from slm_explorer.ui.components import sent, view
 from slm_explorer.ui.hub_view import downloads_view, local_view, look_up_view
-from slm_explorer.ui.meters_tab import LOOPBACK
 from slm_explorer.ui.models import ModelList
 
 TICK_S = 1.0
@@ -33,7 +32,8 @@ class HubTab:
         self._services = services
         self._models = models
         # Elsewhere a visitor could fill this disk or empty it, and read what is on it.
-        self._refused = "" if services.settings.host in LOOPBACK else REFUSED
+        allowed = services.settings.trusted or services.settings.public_hub
+        self._refused = "" if allowed else REFUSED
         self.found = view(
             "hub", look_up_view(self._refused), sends=("look_up", "download"), elem_id="slm-hub"
         )

@@ -25,10 +25,8 @@ def lab_files(services: Services) -> Mount:
     from starlette.responses import FileResponse, JSONResponse, PlainTextResponse, Response
     from starlette.routing import Mount, Route
 
-    from slm_explorer.ui.meters_tab import LOOPBACK
-
     lab, settings = services.lab, services.settings
-    allowed = settings.host in LOOPBACK or settings.public_lab
+    allowed = settings.trusted or settings.public_lab
     files: dict[str, tuple[Callable[[str], Path], str]] = {
         "model.zip": (lab.archive, "application/zip"),
         "report.html": (lab.report_html, "text/html"),

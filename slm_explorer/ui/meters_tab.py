@@ -18,7 +18,6 @@ from slm_explorer.ui.meters_rows import energy_title, joules
 from slm_explorer.ui.meters_view import meters_view, strip_view
 
 TICK_S = 2.0
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 _QUIET: dict[str, Any] = {
     "queue": False, "show_progress": "hidden", "api_visibility": "private"
@@ -46,7 +45,7 @@ class MetersTab:
     def __init__(self, services: Services, strip: Strip) -> None:
         self._services = services
         self._strip = strip
-        self._may_unload = services.settings.host in LOOPBACK
+        self._may_unload = services.settings.trusted
         self._lock = threading.Lock()
         self._drawn: tuple[float, dict[str, object]] | None = None
         self.html = view("meters", {}, sends=("end_worker",), elem_id="slm-meters")

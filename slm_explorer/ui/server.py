@@ -17,57 +17,19 @@ from slm_explorer.ui.quick_import import quick_imports
 
 if TYPE_CHECKING:
     import gradio as gr
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_WAITING = 256
 MAX_THREADS = 80
 _STYLES = ("catalog", "class", "hub", "lab", "meters")
 
-# Gradio builds templates with Function() and writes inline scripts and styles, so those stay
-# allowed; what is blocked is everything foreign: an image address in a model's answer would
-# otherwise carry the conversation away. The Hub shows a Space inside its own page.
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'self'",
-        "script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:",
-        "style-src 'self' 'unsafe-inline'",
-        "img-src 'self' data: blob:",
-        "font-src 'self' data:",
-        "media-src 'self' data: blob:",
-        "connect-src 'self' data: blob:",
-        "worker-src 'self' blob:",
-        "object-src 'none'",
-        "base-uri 'self'",
-        "form-action 'self'",
-        "frame-ancestors 'self' https://huggingface.co https://*.hf.space",
-    )
-)
-
-
-class SecurityHeaders:
-    """ASGI middleware that adds the headers to every answer."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-        self._headers = [
-            (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ]
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *self._headers]
-            await send(message)
-
-        await self._app(scope, receive, with_headers if scope["type"] == "http" else send)
-
 
 def prepare_environment(home: Path) -> None:
     """What Gradio reads from the environment when it is imported; call it before that."""
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+    for switch in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        os.environ[switch] = "1"
+    # Else whoever shares this machine may write the address that limits count by.
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "")
     # Gradio rebuilds its usage table after every event otherwise: three times the CPU.
     os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = "1000000"
     os.environ["GRADIO_TEMP_DIR"] = str(_temporary_folder(home))
@@ -89,6 +51,8 @@ def launch_arguments(services: Services) -> dict[str, Any]:
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
+    from slm_explorer.ui.guard import Guard
+    from slm_explorer.ui.security import SecurityHeaders
     from slm_explorer.ui.theme import build_theme
 
     scripts = Mount("/slm", StaticFiles(directory=services.assets / "page"))
@@ -99,7 +63,10 @@ def launch_arguments(services: Services) -> dict[str, Any]:
             *(services.assets / "page" / f"{name}.css" for name in _STYLES),
         ],
         "app_kwargs": {
-            "middleware": [Middleware(SecurityHeaders)],
+            "middleware": [
+                Middleware(SecurityHeaders, space=services.settings.space),
+                Middleware(Guard, settings=services.settings),
+            ],
             "routes": [scripts, lab_files(services)],
         },
         "max_threads": MAX_THREADS,
@@ -108,6 +75,7 @@ def launch_arguments(services: Services) -> dict[str, Any]:
         "allowed_paths": [],
         "run_history": False,
         "enable_monitoring": False,
+        "show_error": False,
         "ssr_mode": False,
         "pwa": False,
         "share": False,
@@ -125,7 +93,9 @@ def launch(services: Services) -> tuple[gr.Blocks, str]:
     host, port = services.settings.host, services.settings.port
     services.sampler.start()
     services.manager.prewarm()
-    page = build_app(services).queue(max_size=MAX_WAITING, default_concurrency_limit=64)
+    page = build_app(services).queue(
+        max_size=MAX_WAITING, default_concurrency_limit=64, api_open=False
+    )
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, prevent_thread_lock=True,

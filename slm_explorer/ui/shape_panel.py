@@ -18,7 +18,6 @@ from slm_explorer.catalog.fit import FIT_CONTEXT_TOKENS
 from slm_explorer.errors import InvalidRequest, SlmError, StorageError
 from slm_explorer.services import Services
 from slm_explorer.ui.components import sent, view
-from slm_explorer.ui.meters_tab import LOOPBACK
 from slm_explorer.units import format_bytes
 
 TICK_S = 1.0
@@ -110,7 +109,7 @@ class ShapePanel:
     def __init__(self, services: Services, chosen: gr.State) -> None:
         self._services = services
         self._runs = ShapeRuns(services)
-        self._trusted = services.settings.host in LOOPBACK
+        self._allowed = services.settings.trusted or services.settings.public_measure
         self._chosen = chosen
         self._html = view("shape", {}, sends=("measure", "stop"), elem_id="slm-shape-panel")
         self._timer = gr.Timer(TICK_S, active=False)
@@ -131,7 +130,7 @@ class ShapePanel:
 
     def _measure(self, chosen: str, event: gr.EventData) -> tuple[dict[str, object], gr.Timer]:
         recipe = sent(event, "recipe")
-        if not self._trusted or not isinstance(recipe, str) or recipe not in RECIPES:
+        if not self._allowed or not isinstance(recipe, str) or recipe not in RECIPES:
             return self._read(chosen)
         try:
             self._runs.start(self._services.catalog.get(chosen), recipe)
@@ -140,7 +139,7 @@ class ShapePanel:
         return self._read(chosen)
 
     def _stop(self, chosen: str) -> tuple[dict[str, object], gr.Timer]:
-        if self._trusted:
+        if self._allowed:
             self._runs.stop()
         return self._read(chosen)
 
@@ -151,7 +150,7 @@ class ShapePanel:
             error = error or newest.error
         return {
             "id": card.id,
-            "refused": self._runs.refusal(card, "native") if self._trusted else REFUSED,
+            "refused": self._runs.refusal(card, "native") if self._allowed else REFUSED,
             "recipes": list(RECIPES.items()),
             "running": running,
             "line": f"{newest.line} ({RECIPES[newest.recipe]})" if newest and running else "",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from slm_explorer.ui.server import CONTENT_SECURITY_POLICY, prepare_environment
+from slm_explorer.ui.security import content_security_policy
+from slm_explorer.ui.server import prepare_environment
 from tests.serving import free_port
 
 NAMES = (
@@ -18,6 +19,9 @@ NAMES = (
     "HF_HUB_DISABLE_TELEMETRY",
     "GRADIO_ANALYTICS_CACHE_FREQUENCY",
     "GRADIO_TEMP_DIR",
+    "DISABLE_TELEMETRY",
+    "DO_NOT_TRACK",
+    "FORWARDED_ALLOW_IPS",
 )
 
 
@@ -32,6 +36,7 @@ def test_temporary_files_live_in_the_home_and_nothing_is_reported(tmp_path: Path
     assert os.environ["GRADIO_TEMP_DIR"] == str(tmp_path / "gradio")
     assert os.environ["GRADIO_ANALYTICS_ENABLED"] == "False"
     assert os.environ["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert os.environ["DO_NOT_TRACK"] == "1"
 
 
 def test_a_home_that_cannot_be_written_does_not_stop_the_page(tmp_path: Path) -> None:
@@ -46,9 +51,11 @@ def test_a_home_that_cannot_be_written_does_not_stop_the_page(tmp_path: Path) ->
 
 
 def test_nothing_foreign_is_allowed_but_showing_the_page_on_the_hub() -> None:
-    rules = dict(rule.split(" ", 1) for rule in CONTENT_SECURITY_POLICY.split("; "))
+    policy = content_security_policy(space=True)
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
     frame = rules.pop("frame-ancestors")
     assert "https://huggingface.co" in frame
+    assert "//" not in content_security_policy(space=False)
     assert not any("//" in sources or "*" in sources for sources in rules.values())
 
 
