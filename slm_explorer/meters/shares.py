@@ -29,11 +29,11 @@ class Share:
 
 
 def shares(snapshot: Snapshot) -> tuple[Share, ...]:
-    """From the app upwards. Parts whose bytes are unknown are left out, and then the rest is too:
-    it would hold them. It is also left out where the parts exceed what is used.
+    """From the app upwards. A part whose bytes are unknown, such as a process that has just ended,
+    is left out: what it has is in the rest, which is itself left out where the parts exceed what
+    is used.
     """
     found: list[Share] = []
-    complete = True
 
     def add(
         kind: ShareKind,
@@ -43,11 +43,8 @@ def shares(snapshot: Snapshot) -> tuple[Share, ...]:
         uss: int | None,
         mapped: int | None,
     ) -> None:
-        nonlocal complete
         size = uss if pss is None else max(0, pss - (mapped or 0))
-        if size is None:
-            complete = False
-        else:
+        if size is not None:
             found.append(Share(kind, key, name, size))
 
     add(
@@ -74,7 +71,7 @@ def shares(snapshot: Snapshot) -> tuple[Share, ...]:
                 name += f" · {worker.spec.recipe}"
             add("worker", worker.key, name, worker.pss_bytes, worker.uss_bytes, worker.mapped_bytes)
     memory = snapshot.device("memory")
-    rest = remainder(snapshot, found) if complete else None
+    rest = remainder(snapshot, found)
     if memory is not None and rest is not None and rest >= 0:
         machine = memory.source == "machine"
         name = "other programs and the system" if machine else "kernel, files and other programs"

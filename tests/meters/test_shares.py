@@ -51,7 +51,7 @@ def test_the_parts_add_up_to_what_is_used() -> None:
     assert parts[1].name == "libraries shared by all models"
 
 
-def test_a_part_that_is_unknown_leaves_the_rest_unknown() -> None:
+def test_a_part_that_is_unknown_is_in_the_rest() -> None:
     assert [part.kind for part in shares(replace(snapshot(), app_pss_bytes=None))] == [
         "app",
         "helper",
@@ -59,7 +59,11 @@ def test_a_part_that_is_unknown_leaves_the_rest_unknown() -> None:
         "others",
     ]  # USS stands in
     unknown = replace(snapshot(), app_pss_bytes=None, app_uss_bytes=None)
-    assert [part.kind for part in shares(unknown)] == ["helper", "worker"]
+    assert [(part.kind, part.bytes) for part in shares(unknown)] == [
+        ("helper", 100),
+        ("worker", 300),
+        ("others", 600),
+    ]
     assert [part.kind for part in shares(snapshot(used=None))] == ["app", "helper", "worker"]
 
 
