@@ -103,8 +103,8 @@ _TEXT_TO_TEXT = (
                 (
                     "summarize: Once upon a time there was a fox named Pip. One day Pip went to "
                     "the forest and lost a key there. Pip was very sad. Luna the owl came by and "
-                    "helped to look for it. They found the key under an old tree. \"Thank you, "
-                    "Luna!\" said Pip, who felt glad. The end.",
+                    'helped to look for it. They found the key under an old tree. "Thank you, '
+                    'Luna!" said Pip, who felt glad. The end.',
                 ),
             ),
         ),
