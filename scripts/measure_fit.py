@@ -23,7 +23,8 @@ from statistics import median
 
 from slm_explorer.catalog.fit import Footprint, estimate_footprint
 from slm_explorer.errors import InvalidRequest, SlmError, error_of_kind
-from slm_explorer.services import Services, build_services, engine_version
+from slm_explorer.loads import engine_version
+from slm_explorer.services import Services, build_services
 from slm_explorer.settings import Settings
 from slm_explorer.types import Done, Failed, GenerateRequest, GenerationStats, ModelSpec, Sampling
 from slm_explorer.units import format_bytes

@@ -7,9 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from slm_explorer.assets import asset_folder
@@ -18,7 +17,6 @@ from slm_explorer.catalog.advice_rules import load_rules
 from slm_explorer.catalog.advisor import Advice, Wish, advise
 from slm_explorer.catalog.cards import Card
 from slm_explorer.catalog.catalog import Catalog
-from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
 from slm_explorer.catalog.devices import (
     THIS_MACHINE,
     Device,
@@ -26,19 +24,19 @@ from slm_explorer.catalog.devices import (
     load_devices,
     this_machine,
 )
-from slm_explorer.catalog.fit import Fit, card_row, estimate_footprint, fit, fit_all
-from slm_explorer.catalog.footprint import NO_CORRECTION, Correction, Footprint
+from slm_explorer.catalog.fit import Fit, card_row, fit, fit_all
+from slm_explorer.catalog.footprint import Correction
 from slm_explorer.catalog.hfconfig import shape_config
 from slm_explorer.catalog.resolve import hub_cache_folder, lab_folder
 from slm_explorer.catalog.search import Facets, facets_row
 from slm_explorer.chat import ChatService
 from slm_explorer.classroom.service import ClassService
-from slm_explorer.compression.recipes import load_step
 from slm_explorer.errors import InvalidRequest, StorageError
 from slm_explorer.evaluate import evaluate_suite, evaluate_text
 from slm_explorer.hub.service import HubService
 from slm_explorer.lab.runner import Runner, Tools
 from slm_explorer.lab.service import LabService
+from slm_explorer.loads import Loads
 from slm_explorer.meters.energy import Watts
 from slm_explorer.meters.history import Row
 from slm_explorer.meters.house import Meters
@@ -50,16 +48,9 @@ from slm_explorer.runtime.launcher import LocalLauncher
 from slm_explorer.runtime.manager import MemoryView, ModelManager
 from slm_explorer.settings import Settings
 from slm_explorer.skills import SkillItem, list_suites, load_suite
-from slm_explorer.store import Load, Store
+from slm_explorer.store import Store
 from slm_explorer.task_suites import TaskItem, load_task_suite
-from slm_explorer.types import ModelInfo, ModelSpec
-
-# What a footprint counts for the KV cache when no conversation has been seen yet.
-EXPECTED_CONTEXT_TOKENS = 2048
-
-# The base is corrected by loads of models up to this size, the newest ones.
-_SMALL_MODEL_BYTES = 10**9
-_NEWEST_LOADS = 20
+from slm_explorer.types import ModelSpec
 
 # One row a minute: a week of them is a few megabytes.
 METERS_KEPT_S = 7 * 86400.0
@@ -81,6 +72,7 @@ class Services:
     classroom: ClassService
     meters: Meters
     store: Store
+    loads: Loads
     memory_limit: int
     threads: int
     budget: Callable[[], int]
@@ -103,7 +95,7 @@ class Services:
     @property
     def correction(self) -> Correction:
         """What the loads on this machine so far say of the estimated base."""
-        return memory_correction(self.store)
+        return self.loads.correction
 
     @property
     def devices(self) -> tuple[Device, ...]:
@@ -240,28 +232,8 @@ def build_services(settings: Settings) -> Services:
     assets = asset_folder()
     catalog = Catalog.load(assets)
     store = Store(settings.home)
+    loads = Loads(catalog, store)
     threads = settings.threads or max(1, int(cpu_limit().cores))
-
-    def source(spec: ModelSpec) -> CheckpointFacts | Card | None:
-        facts: CheckpointFacts | Card | None = None
-        if spec.path is not None:
-            facts = inspect_checkpoint(Path(spec.path))
-        elif spec.shape_config is not None:
-            facts = catalog.get(spec.model)
-        return facts
-
-    def footprint(spec: ModelSpec) -> int:
-        facts = source(spec)
-        return 0 if facts is None else estimated(facts, spec, correction()).total
-
-    def estimated(facts: CheckpointFacts | Card, spec: ModelSpec, by: Correction) -> Footprint:
-        step = load_step(spec.recipe)
-        return estimate_footprint(
-            facts, recipe=step.name, context_tokens=EXPECTED_CONTEXT_TOKENS, correction=by
-        )
-
-    def correction() -> Correction:
-        return memory_correction(store)
 
     def memory() -> MemoryView:
         reading = read_memory()
@@ -285,47 +257,17 @@ def build_services(settings: Settings) -> Services:
         cache_folders=(hub_cache_folder(),),
     )
 
-    def on_load(spec: ModelSpec, info: ModelInfo, predicted: int, peak: int | None) -> None:
-        del info
-        try:
-            store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak)
-            facts = source(spec)
-            if facts is not None and spec.engine == "torch":
-                plain = estimated(facts, spec, NO_CORRECTION)
-                store.record_peak(
-                    Load(
-                        model=spec.model,
-                        recipe=spec.recipe,
-                        engine=spec.engine,
-                        engine_version=engine_version(),
-                        spec=json.dumps(asdict(spec)),
-                        context_tokens=EXPECTED_CONTEXT_TOKENS,
-                        predicted_bytes=predicted,
-                        loaded_bytes=plain.loaded,
-                        measured_bytes=peak,
-                        weights_bytes=plain.weights,
-                        parts={
-                            "weights": plain.weights,
-                            "kv_cache": plain.kv_cache,
-                            "activations": plain.activations,
-                            "base": plain.base,
-                        },
-                    )
-                )
-        except StorageError as error:
-            _log.warning("%s", error)
-
     def in_use(folder: Path) -> bool:
         paths = (worker.spec.path for worker in manager.states())
         return any(path is not None and Path(path).is_relative_to(folder) for path in paths)
 
     manager = ModelManager(
         LocalLauncher(),
-        footprint=footprint,
+        footprint=loads.footprint,
         memory=memory,
         process_memory=meters.processes.private_bytes,
         settings=settings,
-        on_load=on_load,
+        on_load=loads.record,
         observer=meters,
     )
     chat = ChatService(catalog, manager, assets, threads=threads, home=settings.home)
@@ -351,31 +293,8 @@ def build_services(settings: Settings) -> Services:
         classroom=ClassService(chat, manager),
         meters=meters,
         store=store,
+        loads=loads,
         memory_limit=read_memory().limit,
         threads=threads,
         budget=total_budget,
     )
-
-
-def engine_version() -> str:
-    """What a memory measurement depends on besides the model: it is forgotten with an update."""
-    names = ("torch", "transformers", "slm-explorer")
-    return " ".join(f"{name} {_version(name)}" for name in names)
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def memory_correction(store: Store) -> Correction:
-    """What the loads on this machine so far say of the estimated base."""
-    try:
-        residuals = store.residuals(
-            engine_version(), max_weights=_SMALL_MODEL_BYTES, newest=_NEWEST_LOADS
-        )
-    except StorageError:
-        return NO_CORRECTION
-    return Correction.from_residuals(residuals)

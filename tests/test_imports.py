@@ -25,7 +25,7 @@ BASE = {
 }
 SERVICES = {
     "services", "chat", "bench", "evaluate", "doctor", "space", "compress", "proof", "lab",
-    "classroom",
+    "classroom", "loads",
 }  # fmt: skip
 ALLOWED: dict[str, set[str]] = {
     "catalog": {"catalog"} | BASE,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from slm_explorer.chat import Ask
-from slm_explorer.services import build_services, engine_version
+from slm_explorer.loads import engine_version
+from slm_explorer.services import build_services
 from slm_explorer.settings import Settings
 from slm_explorer.types import Done, Sampling
 
