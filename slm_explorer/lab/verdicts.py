@@ -48,9 +48,10 @@ def _headline(size: Verdict, decode: Verdict, quality: Verdict) -> Verdict:
         "same": "not faster here",
         "unknown": "its speed not measured here",
     }[decode.claim]
+    change = f"{(quality.ratio or 1) - 1:+.2%} bits per byte"
     lost = {
-        "better": f"{quality.ratio or 0:.1%} of the parent's bits per byte",
-        "worse": f"{(quality.ratio or 1) - 1:+.1%} bits per byte",
+        "better": change,
+        "worse": change,
         "same": "no loss that this text can tell",
         "unknown": "what it lost is not known",
     }[quality.claim]

@@ -10,7 +10,7 @@ from slm_explorer.services import Services
 from tests.conftest import Cli
 
 
-def test_list_report_archive_and_chat(
+def test_list_report_and_archive(
     cli: Cli,
     finished: tuple[Services, Run],
     tmp_path: Path,
@@ -29,14 +29,19 @@ def test_list_report_archive_and_chat(
     assert page.read_text().startswith("<!doctype html>")
     assert cli("lab", "archive", run.id, "--home", home, "--out", str(packed)).code == 0
     assert zipfile.is_zipfile(packed)
-    said = cli(
-        "chat", f"lab/{run.id}", "--home", home, "--prompt", "Hi", "--max-tokens", "3", "--json"
-    )
-    assert said.rows[0]["output_tokens"] == 3
     # The app that has made it still runs here.
     refused = cli("lab", "delete", run.id, "--home", home)
     assert (refused.code, refused.out) == (2, "")
     assert "error: Another slm-explorer runs the lab" in refused.err
+
+
+def test_its_model_chats_by_its_id(cli: Cli, finished: tuple[Services, Run]) -> None:
+    services, run = finished
+    home = str(services.settings.home)
+    said = cli(
+        "chat", f"lab/{run.id}", "--home", home, "--prompt", "Hi", "--max-tokens", "3", "--json"
+    )
+    assert said.rows[0]["output_tokens"] == 3
 
 
 def test_a_run_that_is_none_is_named(cli: Cli) -> None:

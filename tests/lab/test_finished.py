@@ -17,7 +17,7 @@ from slm_explorer.lab.types import MAX_TOKEN_TEXT, Run
 from slm_explorer.services import Services
 from slm_explorer.types import Delta, Done, Message, Sampling
 from tests.conftest import ROOT
-from tests.lab.conftest import SMALL, copy_of
+from tests.lab.conftest import SMALL, MakeServices, copy_of
 
 Finished = tuple[Services, Run]
 
@@ -243,3 +243,24 @@ def test_a_folder_can_be_a_parent(finished: Finished, tmp_path: Path) -> None:
     services, _ = finished
     folder = copy_of(SMALL, tmp_path / "mine")
     assert services.lab.choices(str(folder))[0].reason_not is None
+
+
+def test_the_page_offers_it_in_chat_and_not_once_it_is_gone(
+    finished: Finished, make_services: MakeServices
+) -> None:
+    import shutil
+
+    from slm_explorer.ui.models import ModelList
+
+    services, run = finished
+    assert run.model_id is not None
+    for cardless in (True, False):
+        choice = ModelList(services, cardless=cardless).choices("chat")[run.model_id]
+        assert "int8" in choice.name
+    copy = make_services()
+    shutil.copytree(services.settings.home / "lab", copy.settings.home / "lab")
+    models = ModelList(copy, cardless=True)
+    assert run.model_id in models.choices()
+    copy.lab.delete(run.id)
+    models.refresh()
+    assert run.model_id not in models.choices()

@@ -45,7 +45,7 @@ def test_the_headline_says_smaller_and_not_faster() -> None:
     assert told["headline"].text == ("Smaller, not faster here; no loss that this text can tell.")
     told = found(side(100, (9, 10, 11)), side(50, (19, 19.99, 20), 1.05), (0.04, 0.06))
     assert told["headline"].text == (
-        "Smaller, and faster here: 1.9x, 1.7 to 2.3; +5.0% bits per byte."
+        "Smaller, and faster here: 1.9x, 1.7 to 2.3; +5.00% bits per byte."
     )
     told = found(side(100, (9, 10, 11)), side(200, (4, 5, 6)))
     assert told["headline"].text.startswith("Larger, slower here: 0.50x")
