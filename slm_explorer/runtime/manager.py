@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from slm_explorer.errors import Evicted, SlmError
-from slm_explorer.runtime.budget import Claim, MemoryView, budget, make_room
+from slm_explorer.runtime.budget import MemoryView, budget, make_room
 from slm_explorer.runtime.fence import room_to_grow
 from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
@@ -18,6 +18,7 @@ from slm_explorer.runtime.lease import Lease
 from slm_explorer.runtime.observer import Observer, Unobserved
 from slm_explorer.runtime.reasons import shutting_down, stopped_early, too_much, unloaded
 from slm_explorer.runtime.reservation import Reservation
+from slm_explorer.runtime.roster import Roster
 from slm_explorer.runtime.watchdog import Watchdog, next_round, offender
 from slm_explorer.runtime.wire import Loaded
 from slm_explorer.runtime.worker import Worker
@@ -77,12 +78,8 @@ class ModelManager:
         self._observer: Observer = observer or Unobserved()
         self._clock = clock
         self._lock = threading.Lock()
-        # In the order of their start. Requests enter a worker under this lock only, so an idle
-        # one stays idle while it is held.
-        self._workers: dict[ModelSpec, Worker] = {}
-        self._leaving: list[Worker] = []
-        self._leases: list[Lease] = []
-        self._reservations: dict[str, Reservation] = {}
+        # Requests enter a worker under the lock only, so an idle one stays idle while it is held.
+        self._roster = Roster()
         self._numbers = itertools.count(1)
         self._closed = False
         self._watchdog: Watchdog[Job] = Watchdog(self.check, self._drop)
@@ -107,7 +104,7 @@ class ModelManager:
         job = Job(None, visitor, cancel, self._clock())
         lease = Lease(spec, job, lambda request: self.stream(spec, request, cancel))
         with self._lock:
-            self._leases.append(lease)
+            self._roster.leases.append(lease)
         try:
             self._submit(spec, job)
             yield lease
@@ -127,7 +124,7 @@ class ModelManager:
             if self._closed:
                 raise shutting_down()
             leaving = self._make_room(name, needed)
-            self._reservations[reservation.key] = reservation
+            self._roster.reservations[reservation.key] = reservation
             self._watchdog.start()
         try:
             for worker in leaving:
@@ -135,12 +132,12 @@ class ModelManager:
             yield reservation
         finally:
             with self._lock:
-                del self._reservations[reservation.key]
+                del self._roster.reservations[reservation.key]
 
     def states(self) -> tuple[WorkerState, ...]:
         """All workers, those that are ending too. The memory of each is the meters' matter."""
         with self._lock:
-            workers = [*self._workers.values(), *self._leaving]
+            workers = [*self._roster.workers.values(), *self._roster.leaving]
         return tuple(worker.state() for worker in workers)
 
     def unload(self, key: str) -> None:
@@ -149,7 +146,7 @@ class ModelManager:
         A running request gets Failed(Evicted). A key that is gone already is no error.
         """
         with self._lock:
-            worker = self._by_key(key)
+            worker = self._roster.by_key(key)
             if worker is None:
                 return
             self._dismiss(worker, unloaded(worker.spec.model))
@@ -159,9 +156,9 @@ class ModelManager:
         """End all workers and threads; requests fail from here on. Idempotent."""
         with self._lock:
             self._closed = True
-            for worker in list(self._workers.values()):
+            for worker in list(self._roster.workers.values()):
                 self._dismiss(worker, shutting_down())
-            leaving = list(self._leaving)
+            leaving = list(self._roster.leaving)
         deadline = time.monotonic() + _GONE_S
         for worker in leaving:
             worker.join(max(0.0, deadline - time.monotonic()))
@@ -172,9 +169,9 @@ class ModelManager:
         until the next: fewer the closer the memory is to its limit.
         """
         with self._lock:
-            self._leases = [lease for lease in self._leases if lease.open]
-            workers = list(self._workers.values())
-            reservations = list(self._reservations.values())
+            self._roster.leases = [lease for lease in self._roster.leases if lease.open]
+            workers = list(self._roster.workers.values())
+            reservations = list(self._roster.reservations.values())
         for reservation in reservations:
             reservation.measure(self._process_memory)
         for worker in workers:
@@ -184,23 +181,23 @@ class ModelManager:
         memory = self._memory()
         total = budget(memory, self._settings.memory_budget)
         with self._lock:
-            for worker, claim in self._claims():
-                if worker.deserted and not self._leased(worker.spec):
+            for worker, claim in self._roster.claims():
+                if worker.deserted and not self._roster.leased(worker.spec):
                     self._dismiss(worker, Evicted("Nobody waits for it any more."))
                 elif claim.idle_s is not None and claim.idle_s > self._settings.idle_timeout_s:
                     self._dismiss(worker, Evicted("It was idle."))
-            claims = self._all_claims()
+            claims = self._roster.all_claims()
             # The memory of one that is ending comes back first, or all would go one by one.
-            key = None if self._leaving else offender(claims, total, memory)
+            key = None if self._roster.leaving else offender(claims, total, memory)
             used = sum(claim.measured or 0 for claim in claims)
-            culprit = None if key is None else self._by_key(key)
+            culprit = None if key is None else self._roster.by_key(key)
             if culprit is not None:
                 reason = too_much(culprit.spec.model, used, total, memory)
                 self._dismiss(culprit, reason)
                 self._observer.note("alarm", str(reason))
-            over = self._reservations.get(key or "")
+            over = self._roster.reservations.get(key or "")
             growth = room_to_grow(claims, memory)
-            for worker in self._workers.values():
+            for worker in self._roster.workers.values():
                 worker.fence(growth)
         if over is not None:
             over.stop(used, total, memory)
@@ -241,7 +238,7 @@ class ModelManager:
                     raise shutting_down()
                 if job.unwanted:
                     raise stopped_early()
-                worker = self._workers.get(spec)
+                worker = self._roster.workers.get(spec)
                 if worker is not None and worker.submit(job):
                     return
                 if needed is not None:
@@ -252,9 +249,9 @@ class ModelManager:
 
     def _start(self, spec: ModelSpec, needed: int, job: Job) -> None:
         # One that the watchdog has just ended may still be here under the same spec.
-        ending = self._workers.pop(spec, None)
+        ending = self._roster.workers.pop(spec, None)
         if ending is not None:
-            self._leaving.append(ending)
+            self._roster.leaving.append(ending)
         self._make_room(spec.model, needed)
         worker = Worker(
             f"{spec.model}:{spec.recipe}#{next(self._numbers)}",
@@ -266,9 +263,9 @@ class ModelManager:
             self._note_ended,
             self._observer,
         )
-        self._workers[spec] = worker
+        self._roster.workers[spec] = worker
         worker.submit(job)
-        worker.begin(tuple(self._leaving))
+        worker.begin(tuple(self._roster.leaving))
         self._watchdog.start()
         self._watchdog.hurry()
 
@@ -281,8 +278,8 @@ class ModelManager:
             worker.cancel(job)
             if (
                 worker.deserted
-                and self._workers.get(worker.spec) is worker
-                and not self._leased(worker.spec)
+                and self._roster.workers.get(worker.spec) is worker
+                and not self._roster.leased(worker.spec)
             ):
                 self._dismiss(worker, Evicted("Nobody waits for it any more."))
 
@@ -293,32 +290,16 @@ class ModelManager:
         memory = self._memory()
         total = budget(memory, self._settings.memory_budget)
         most = self._settings.max_workers
-        claims = self._all_claims()
+        claims = self._roster.all_claims()
         leaving = make_room(name, needed, claims, total=total, memory=memory, max_workers=most)
-        idle = [worker for worker in self._workers.values() if worker.key in leaving]
+        idle = [worker for worker in self._roster.workers.values() if worker.key in leaving]
         for worker in idle:
             self._dismiss(worker, Evicted("It made room for another model."))
         return idle
 
-    def _all_claims(self) -> list[Claim]:
-        # A reservation counts as newer than any worker: nobody waits for an answer from it.
-        reserved = [reservation.claim() for reservation in self._reservations.values()]
-        return [claim for _, claim in self._claims()] + reserved
-
-    def _claims(self) -> list[tuple[Worker, Claim]]:
-        return [
-            (worker, worker.claim(self._leased(worker.spec))) for worker in self._workers.values()
-        ]
-
-    def _leased(self, spec: ModelSpec) -> bool:
-        return any(lease.open and lease.spec == spec for lease in self._leases)
-
-    def _by_key(self, key: str) -> Worker | None:
-        return next((worker for worker in self._workers.values() if worker.key == key), None)
-
     def _dismiss(self, worker: Worker, reason: SlmError) -> None:
-        del self._workers[worker.spec]
-        self._leaving.append(worker)
+        del self._roster.workers[worker.spec]
+        self._roster.leaving.append(worker)
         worker.end(reason)
         self._observer.note("evict", f"{worker.spec.model} is unloaded. {reason}")
 
@@ -333,10 +314,10 @@ class ModelManager:
 
     def _note_ended(self, worker: Worker, rest: Aftermath) -> None:
         with self._lock:
-            if self._workers.get(worker.spec) is worker:
-                del self._workers[worker.spec]
-            if worker in self._leaving:
-                self._leaving.remove(worker)
+            if self._roster.workers.get(worker.spec) is worker:
+                del self._roster.workers[worker.spec]
+            if worker in self._roster.leaving:
+                self._roster.leaving.remove(worker)
         for job, failed in rest.failures:
             job.mailbox.put(failed)
         for job in rest.retries:

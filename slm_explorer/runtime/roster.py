@@ -1,0 +1,41 @@
+"""Who works, who is leaving, and what is kept for whom: the manager's lists, and what they claim
+of the memory. Whoever reads or changes them holds the manager's lock.
+"""
+
+from __future__ import annotations
+
+from slm_explorer.runtime.budget import Claim
+from slm_explorer.runtime.lease import Lease
+from slm_explorer.runtime.reservation import Reservation
+from slm_explorer.runtime.worker import Worker
+from slm_explorer.types import ModelSpec
+
+
+class Roster:
+    """`workers` are in the order of their start."""
+
+    def __init__(self) -> None:
+        self.workers: dict[ModelSpec, Worker] = {}
+        self.leaving: list[Worker] = []
+        self.leases: list[Lease] = []
+        self.reservations: dict[str, Reservation] = {}
+
+    def claims(self) -> list[tuple[Worker, Claim]]:
+        """What each worker takes."""
+        return [
+            (worker, worker.claim(self.leased(worker.spec))) for worker in self.workers.values()
+        ]
+
+    def all_claims(self) -> list[Claim]:
+        """Those of the workers, then of the reservations: nobody waits for an answer from one, so
+        it counts as newer than any worker.
+        """
+        reserved = [reservation.claim() for reservation in self.reservations.values()]
+        return [claim for _, claim in self.claims()] + reserved
+
+    def leased(self, spec: ModelSpec) -> bool:
+        """Whether somebody holds this model."""
+        return any(lease.open and lease.spec == spec for lease in self.leases)
+
+    def by_key(self, key: str) -> Worker | None:
+        return next((worker for worker in self.workers.values() if worker.key == key), None)
