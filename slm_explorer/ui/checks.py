@@ -14,6 +14,7 @@ from slm_explorer.ui.models import ModelList, for_what, reason_it_cannot_run
 from slm_explorer.ui.uses import USES
 
 MAX_NAME_CHARS = 200
+MAX_NUMBER = 2**63
 
 
 @contextmanager
@@ -36,6 +37,8 @@ def checked_text(name: str, value: object, limit: int) -> str:
 def checked_number(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidRequest(f"{name} must be a number.")
+    if not -MAX_NUMBER <= value <= MAX_NUMBER:  # nor infinite, nor NaN
+        raise InvalidRequest(f"{name} must be a number of a usual size.")
     return value
 
 

@@ -8,6 +8,7 @@ network. It is known by its Origin, or by a Host name that it has had resolved t
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from slm_explorer.settings import Settings
+
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+))(?::[0-9]{1,5})?")
 
 
 class Refused(Exception):
@@ -114,7 +118,5 @@ def _bare(host: str) -> str:
 
 def _name(host: str) -> str:
     """The name or number of `host:port`; empty where it is neither."""
-    try:
-        return (urlsplit(f"//{host}").hostname or "").rstrip(".")
-    except ValueError:
-        return ""
+    found = _HOST.fullmatch(host.lower())
+    return (found.group(1) or found.group(2)).rstrip(".") if found else ""
