@@ -1,7 +1,7 @@
 """Values that cross module and process boundaries: requests, stream events, facts.
 
-Frozen dataclasses of plain values, standard library only, so that they pickle, compare and
-print. Nothing here holds a handle, and nothing here does work beyond checking its own values.
+Frozen dataclasses, standard library only: they pickle, compare and print, hold no handle, and do
+nothing but check their own values.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Literal
 from slm_explorer.energy import Energy
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.tasks import Task, TaskRequest, TaskStats
+from slm_explorer.text import clean_text
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length", "context", "cancelled"]
@@ -24,11 +25,6 @@ MAX_PROMPT_CHARS = 200_000
 MAX_NEW_TOKENS = 8192
 MAX_ALTERNATIVES = 20
 ROLES: tuple[Role, ...] = ("system", "user", "assistant")
-
-
-def clean_text(text: str) -> str:
-    """Replace lone surrogates, which no tokenizer and no JSON encoder accepts, by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 @dataclass(frozen=True)

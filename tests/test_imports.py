@@ -20,6 +20,7 @@ BASE = {
     "assets",
     "skills",
     "task_suites",
+    "text",
     "units",
     "",
 }

@@ -8,6 +8,7 @@ import pytest
 
 from slm_explorer.errors import DoesNotFit, InvalidRequest, SlmError, WorkerCrashed, error_of_kind
 from slm_explorer.settings import Settings, parse_bytes
+from slm_explorer.text import clean_text
 from slm_explorer.types import (
     MAX_PROMPT_CHARS,
     Delta,
@@ -15,7 +16,6 @@ from slm_explorer.types import (
     Message,
     Sampling,
     ScoreRequest,
-    clean_text,
 )
 
 

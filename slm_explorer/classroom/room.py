@@ -20,7 +20,7 @@ from slm_explorer.classroom.types import (
     Turn,
 )
 from slm_explorer.errors import InvalidRequest
-from slm_explorer.types import clean_text
+from slm_explorer.text import clean_text
 
 MAX_STUDENTS = 300
 MAX_PUSHES = 200

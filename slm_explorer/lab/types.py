@@ -9,7 +9,8 @@ from typing import Literal
 from slm_explorer.compression.recipes import LayerReport
 from slm_explorer.compression.training_plan import TrainingPoint
 from slm_explorer.errors import InvalidRequest
-from slm_explorer.types import Alternative, clean_text
+from slm_explorer.text import clean_text
+from slm_explorer.types import Alternative
 
 RunState = Literal["queued", "compressing", "proving", "done", "failed", "cancelled"]
 ENDED: tuple[RunState, ...] = ("done", "failed", "cancelled")
