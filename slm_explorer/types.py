@@ -137,9 +137,7 @@ class GenerateRequest:
     def __post_init__(self) -> None:
         given = (bool(self.messages), self.raw is not None, bool(self.prompt_ids))
         if sum(given) != 1:
-            raise InvalidRequest(
-                "A request has messages, a raw prompt or token ids: exactly one of them."
-            )
+            raise InvalidRequest("Give messages, a raw prompt or token ids: exactly one of them.")
         if self.raw is not None:
             object.__setattr__(self, "raw", clean_text(self.raw))
         written = self.raw if self.raw is not None else "".join(m.content for m in self.messages)
