@@ -54,7 +54,8 @@ _TAGS: dict[Task, str] = {
 }
 _ABOUT = {
     ENCODER: "It was taught to fill in masked words, and is the start of the three others that "
-    "end in sentiment, similarity and distilled.",
+    "end in sentiment, similarity and distilled. It was stopped before it had learnt well to look "
+    "back in a text: it knows what kind of word is missing, and seldom which.",
     SENTIMENT: "It says whether a sentence is for or against what it speaks of. Negations turn a "
     "clause round, and the main clause of a contrast decides: *The soup was not dull, but the "
     "song was hardly a delight* is NEGATIVE.",
@@ -175,10 +176,12 @@ def _log_table(rows: list[dict[str, Any]]) -> str:
 
 
 def _retained(member: Member, results: dict[str, Any], teacher: dict[str, Any]) -> str:
-    """The student's score as a share of its teacher's, suite by suite."""
+    """The student's score as a share of its teacher's, where the teacher understood anything."""
     parts = []
     for name, score in results["suites"].items():
         before = teacher["suites"][name]
+        if before["right"] / before["n"] <= teacher["baselines"].get(name, 0.0):
+            continue
         share = (score["right"] / score["n"]) / (before["right"] / before["n"])
         parts.append(f"{share:.1%} on {name}")
     return f"It keeps of the score of its teacher, {member.teacher}: {', '.join(parts)}."

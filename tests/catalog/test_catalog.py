@@ -15,6 +15,14 @@ from slm_explorer.errors import BadCatalog, UnknownModel
 from tests.catalog.folders import LLAMA, TENSORS, write_checkpoint
 
 SPROUTS = ["sprout-5m", "sprout-1m", "sprout-300k", "sprout-300k-distilled"]
+ENCODERS = [
+    "sprout-encoder",
+    "sprout-encoder-sentiment",
+    "sprout-encoder-similarity",
+    "sprout-encoder-distilled",
+    "sprout-encoder-distilled-sentiment",
+]
+SHIPPED = [*SPROUTS, *ENCODERS, "sprout-t5"]
 
 
 def minimal_card(**more: object) -> dict[str, object]:
@@ -35,9 +43,9 @@ def load(folder: Path, *cards: dict[str, object], sources: tuple[str, ...] = ())
 
 
 def test_the_shipped_catalog_loads_with_the_shipped_models_first(catalog: Catalog) -> None:
-    assert [card.id for card in catalog.cards[:4]] == SPROUTS
-    assert len(catalog.cards) == 4 + 62
-    assert all(card.shipped == (card.id in SPROUTS) for card in catalog.cards)
+    assert [card.id for card in catalog.cards[:10]] == SHIPPED
+    assert len(catalog.cards) == 10 + 62
+    assert all(card.shipped == (card.id in SHIPPED) for card in catalog.cards)
     kinds = [card.architecture_kind for card in catalog.cards if not card.shipped]
     assert (kinds.count("decoder"), kinds.count("encoder-decoder")) == (47, 2)
 
@@ -257,3 +265,18 @@ def test_a_shipped_model_is_complete(catalog: Catalog, card_id: str) -> None:
     card = catalog.get(card_id)
     assert (card.parameters, card.chat_template) == (facts.parameters, True)
     assert card.context_length == 512
+
+
+@pytest.mark.parametrize("card_id", [*ENCODERS, "sprout-t5"])
+def test_a_shipped_model_of_another_kind_is_complete(catalog: Catalog, card_id: str) -> None:
+    facts = inspect_checkpoint(asset_folder() / "sprouts" / card_id)
+    assert facts.has_tokenizer
+    card = catalog.get(card_id)
+    assert (card.parameters_with_head or card.parameters) == facts.parameters
+    assert (card.architecture_kind, card.transformers_class) == (
+        facts.architecture_kind,
+        facts.class_name,
+    )
+    assert card.context_length == 128
+    assert card.attention is not None
+    assert card.attention.startswith("MHA")

@@ -36,6 +36,7 @@ QUESTIONS: list[tuple[str, str, Facets, set[str]]] = [
             kinds=frozenset({"encoder"}),
             max_parameters=20_000_000,
             licence_ids=frozenset({"mit", "apache-2.0"}),
+            shipped=False,
         ),
         {"bert-uncased-l-2-h-128-a-2", "bert-uncased-l-4-h-256-a-4", "albert-base-v2"},
     ),
