@@ -42,12 +42,12 @@ export function build(value, { trigger, redraw, local }) {
     h("div", { role: "status" }, local.text === value.recipe
       ? [error(value.error), value.expect.map((line) => h("p", { class: "slm-num" }, line))]
       : h("p", { class: "slm-quiet" }, "…")),
-    h("button", { type: "button", class: "slm-primary slm-lab-start", disabled: value.refused || value.error || value.unusable || local.text !== value.recipe ? "" : null,
+    h("button", { type: "button", class: "slm-primary slm-lab-start", title: "One run at a time: it waits for those that were started before", disabled: value.refused || value.error || value.unusable || local.text !== value.recipe ? "" : null,
       onclick: () => {
         trigger("start", { model: value.model, recipe: local.text, text: value.trains ? local.learn || "" : "" });
         // On a narrow page the run is far below.
         document.getElementById("slm-lab-run").scrollIntoView({ block: "nearest" });
-      } }, value.busy ? "Start after the others" : "Start"),
+      } }, "Start"),
     error(value.failed)),
   ].filter(Boolean);
 }

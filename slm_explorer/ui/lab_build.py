@@ -50,9 +50,8 @@ def build_view(
     estimate: Choice | None,
     *,
     refused: str,
-    busy: bool,
 ) -> dict[str, object]:
-    """`refused` says why nothing may be started here, `busy` that another run goes first."""
+    """`refused` says why nothing may be started here."""
     chosen = models.get(building.model)
     steps = sorted(choices, key=lambda choice: _KINDS.index(_kind(choice)))
     error = recipe_error(building.recipe, parent)
@@ -70,7 +69,6 @@ def build_view(
         "curve": None if building.curve is None else curve_view(building.curve),
         "curve_error": building.curve_error,
         "failed": building.failed,
-        "busy": busy,
         "answer": building.answer,
     }
 

@@ -77,7 +77,6 @@ class Builder:
                     estimate = lab.estimate(building.model, building.recipe)
             except SlmError as error:
                 parent = Parent(unusable=str(error))
-        busy = any(not run.ended for run in lab.runs())
         shown = build_view(
             building,
             self._models.choices(),
@@ -85,7 +84,6 @@ class Builder:
             choices,
             estimate,
             refused=self._refused,
-            busy=busy,
         )
         return shown, building
 

@@ -119,7 +119,7 @@ def built(recipe: str, parent: Parent, estimate: Choice | None = None) -> Any:
     ]
     return build_view(
         Building("m", recipe), {"m": Model("m", "M", "about")}, parent, choices, estimate,
-        refused="", busy=False,
+        refused="",
     )  # fmt: skip
 
 
