@@ -5,7 +5,7 @@ import { button, copy, h } from "./dom.js";
 import { answers, tally } from "./class_answers.js";
 
 const KINDS = [
-  ["watch", "Show answers", "The allowed models answer once, on every screen"],
+  ["watch", "Let models answer", "The allowed models answer once, on every screen"],
   ["try", "Try it", "Every student may send this to a model themselves"],
   ["question", "Ask the class", "Students answer in words, or choose"],
 ];

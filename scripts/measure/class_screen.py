@@ -27,16 +27,21 @@ class Asked:
 
 @dataclass
 class Screen:
-    """One browser tab. `token` and `key` are what the server has given it."""
+    """One browser tab. `token` and `key` are what the server has given it; `events`, its page's
+    events by name, is read from the server unless it is given.
+    """
 
     address: str
     token: str = ""
     key: str = ""
     session: str = field(default_factory=lambda: secrets.token_hex(6))
+    events: dict[str, int] = field(default_factory=dict)
     timeout_s: float = 600.0
 
     def __post_init__(self) -> None:
         self.http = httpx.Client(base_url=self.address, timeout=self.timeout_s)
+        if self.events:
+            return
         config = self.http.get("config").json()
         ids = {each["props"].get("elem_id"): each["id"] for each in config["components"]}
         parts = {ids["slm-classroom"]: "", ids["slm-classtalk"]: "talk."}

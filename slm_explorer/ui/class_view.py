@@ -203,5 +203,6 @@ def _speed(tokens: int | None, decode_tps: float | None) -> str:
 def _figures(turn: Turn) -> str:
     if turn.output_tokens is None:
         return ""
-    waited = "" if turn.queue_s is None else f", waited {format_duration(turn.queue_s)}"
+    waits = turn.queue_s is not None and turn.queue_s >= 0.05
+    waited = f", waited {format_duration(turn.queue_s or 0.0)}" if waits else ""
     return _speed(turn.output_tokens, turn.decode_tps) + waited
