@@ -160,7 +160,9 @@ def test_the_student_keeps_its_teachers_score(assets: Path) -> None:
 
 
 def test_the_command_line_judges_them_by_their_own_suites(cli: Cli, assets: Path) -> None:
-    ran = cli("evaluate", SENTIMENT, TEXT_TO_TEXT, "--json", "--suite", "sentiment")
+    ran = cli(
+        "evaluate", SENTIMENT, TEXT_TO_TEXT, "--json", "--suite", "sentiment", "--threads", "1"
+    )
     assert ran.code == 2
     assert "sprout-t5 has no suite called 'sentiment'; there are: number_words" in ran.err
     (row,) = ran.rows
