@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from slm_explorer.cli import advise, commands, compress, hub, lab, models, tasks
+from slm_explorer.cli import advise, commands, compress, hub, lab, models, space, tasks
 from slm_explorer.errors import SlmError
 
 app = typer.Typer(
@@ -25,7 +25,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     no_args_is_help=False,
 )
-for _group in (commands, tasks, models, advise, compress, hub, lab):
+for _group in (commands, tasks, models, advise, compress, hub, lab, space):
     app.add_typer(_group.app)
 
 

@@ -26,8 +26,6 @@ from slm_explorer.printing import Printer
 from slm_explorer.types import Message, Sampling
 
 app = typer.Typer()
-space_app = typer.Typer(help="Build a Hugging Face Space.")
-app.add_typer(space_app, name="space")
 
 
 @app.command()
@@ -205,18 +203,3 @@ def doctor(
 
     with open_services(home, memory_budget, threads) as services:
         Printer(json_lines).doctor(examine(services))
-
-
-@space_app.command("build")
-def space_build(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new or empty folder.")],
-    home: Home = None,
-    memory_budget: Budget = None,
-    threads: Threads = None,
-    json_lines: Json = False,
-) -> None:
-    """Write a complete Space that starts with `python app.py`."""
-    from slm_explorer.space import build_space
-
-    del home, memory_budget, threads  # every command takes them; this one measures nothing
-    Printer(json_lines).row({"folder": str(folder), "files": build_space(folder)})

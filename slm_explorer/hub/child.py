@@ -34,6 +34,7 @@ from slm_explorer.errors import HubError
 from slm_explorer.hub.fetch import Report, WantedFile, fetch
 from slm_explorer.hub.refusals import hub_name, refusal
 from slm_explorer.hub.upload import upload
+from slm_explorer.hub.upload_space import upload_space
 
 MAX_CONFIG_BYTES = 2**20
 # Enough for any repository's list of files; not for a server that never stops talking.
@@ -75,6 +76,9 @@ def _work(order: dict[str, Any], say: Say) -> dict[str, object]:
     if order["do"] == "push":
         folder, extra = Path(order["folder"]), order["extra"]
         return upload(order["hub_id"], folder, extra, private=order["private"])
+    if order["do"] == "push_space":
+        folder, hardware = Path(order["folder"]), order["hardware"]
+        return upload_space(order["hub_id"], folder, private=order["private"], hardware=hardware)
     return _fetch(order, say)
 
 

@@ -23,9 +23,7 @@ def push_folder(
     The token is the environment's own (HF_TOKEN, or a login on this machine) and is read by the
     child process alone. Raises InvalidRequest for what is no `owner/name`, Offline, HubError.
     """
-    if "/" not in hub_id or not is_hub_id(hub_id):
-        raise InvalidRequest(f"{hub_id[:80]!r} is no name for a repository: write OWNER/NAME.")
-    check_online(settings)
+    _check(settings, hub_id)
     order = {
         "do": "push",
         "hub_id": hub_id,
@@ -36,3 +34,25 @@ def push_folder(
     }
     told = wait_for(Errand(order), _DEADLINE_S)
     return str(told["url"])
+
+
+def push_space(
+    settings: Settings, folder: Path, hub_id: str, *, private: bool, hardware: str | None
+) -> str:
+    """The same for a built Space, on the Hub's `hardware` (None: what it gives by itself)."""
+    _check(settings, hub_id)
+    order = {
+        "do": "push_space",
+        "hub_id": hub_id,
+        "revision": "main",
+        "folder": str(folder),
+        "private": private,
+        "hardware": hardware,
+    }
+    return str(wait_for(Errand(order), _DEADLINE_S)["url"])
+
+
+def _check(settings: Settings, hub_id: str) -> None:
+    if "/" not in hub_id or not is_hub_id(hub_id):
+        raise InvalidRequest(f"{hub_id[:80]!r} is no name for a repository: write OWNER/NAME.")
+    check_online(settings)
