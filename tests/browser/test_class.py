@@ -163,7 +163,8 @@ def test_the_screens_fit_their_width(
     expect(pupil.locator(".slm-class-choice")).to_have_count(2)
     pupil.screenshot(path=shots / f"class-student-{width}-{scheme}.png", full_page=True)
     for page in (teacher, pupil):
-        assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+        # A phone's innerWidth grows with what does not fit.
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_a_screen_asks_for_news_only_where_it_is_seen(screen: Open, key: str) -> None:
