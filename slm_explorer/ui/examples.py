@@ -140,21 +140,19 @@ _TEXT_TO_TEXT = (
 _FILL_MASK = (
     ExampleGroup(
         "In a story",
-        "Words of a Sprout's own world: what was told before decides.",
+        "A Sprout knows what kind of word fits, and how sure it is.",
         (
             _fill("The fox found a lantern at the [MASK]."),
-            _fill(
-                "Pip was a brave fox. Pip had a drum, but one day at the lake it broke. What did "
-                "Luna mend? Luna mended a [MASK]."
-            ),
+            _fill("The king [MASK] the soup."),
         ),
     ),
     ExampleGroup(
-        "Opposites and order",
-        "Facts of the same world.",
+        "Facts of its world",
+        "What a Sprout was told many times.",
         (
-            _fill("What are the opposites of hot and big? The opposites are cold and [MASK]."),
-            _fill("Which month follows June? [MASK] comes after June."),
+            _fill("What colour is snow? Snow is [MASK]."),
+            _fill("What is the opposite of hot? The opposite of hot is [MASK]."),
+            _fill("What is a young bear called? A young bear is called a [MASK]."),
         ),
     ),
     ExampleGroup(
