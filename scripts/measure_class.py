@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -106,7 +106,14 @@ def running_class(env: dict[str, str], budget: str) -> Iterator[tuple[str, str, 
 
 
 def lesson(
-    address: str, code: str, key: str, model: str, count: int, seconds: float, together: bool
+    address: str,
+    code: str,
+    key: str,
+    model: str,
+    count: int,
+    seconds: float,
+    together: bool,
+    prompts: Sequence[str] = PROMPTS,
 ) -> dict[str, object]:
     """The figures of one class. One at a time: a visitor asks when the one before is answered."""
     teacher = Screen(address)
@@ -118,7 +125,7 @@ def lesson(
         screen.join(code, f"Visitor {number}")
     # Alone, and in an empty chat: a first answer is also slower than all that follow.
     alone: dict[str, str] = {}
-    for prompt in PROMPTS:
+    for prompt in prompts:
         alone[prompt] = screens[0].ask(model, prompt).talk["turns"][0]["text"]
         screens[0].send("talk.clear", {})
     results = [Visitor() for _ in screens]
@@ -128,7 +135,7 @@ def lesson(
     def visit(number: int) -> None:
         asked = 0
         while time.monotonic() - begun < seconds:
-            words = PROMPTS[(number + asked) % len(PROMPTS)]
+            words = prompts[(number + asked) % len(prompts)]
             with nullcontext() if together else turn:
                 if time.monotonic() - begun < seconds:
                     ask(screens[number], model, words, alone[words], results[number])
