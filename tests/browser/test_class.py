@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
-from tests.browser.chat_page import open_tab
-from tests.browser.conftest import WAIT_MS, Scheme
+from tests.browser.chat_page import answers, keep_lanes, open_tab, send, set_max_tokens
+from tests.browser.conftest import WAIT_MS, Scheme, Visit
 from tests.classroom.test_class import eventually
 from tests.serving import Site, site
 
@@ -138,6 +138,31 @@ def test_a_lesson(screen: Open, key: str, lesson: Site, shots: Path) -> None:
     teacher.get_by_role("button", name="Really end it?").click()
     expect(phone.locator(".slm-class-door")).to_contain_text("No class is running")
     assert not room.running
+
+
+def test_the_host_switches_a_class_on(visit: Visit, served: Site, shots: Path) -> None:
+    room = served.services.classroom
+    page = visit()
+    try:
+        open_tab(page, "Class")
+        page.screenshot(path=shots / "class-shut-1440-light.png")
+        page.get_by_role("button", name="Begin a class").click()
+        page.locator(".slm-class-code").wait_for()
+        expect(page.locator(".slm-class-entrance")).to_contain_text("Other machines cannot reach")
+        page.wait_for_timeout(5000)  # two rounds of news, which must not show it the door
+        expect(page.locator(".slm-class-code")).to_be_visible()
+        # The teacher's own page may use the other tabs; any other may not.
+        other = visit()
+        keep_lanes(other, 1)
+        send(other, "Hi")
+        expect(answers(other, "failed")).to_contain_text("Class tab")
+        open_tab(page, "Chat")
+        keep_lanes(page, 1)
+        set_max_tokens(page, 4)
+        send(page, "Hi")
+        expect(answers(page, "done")).to_have_count(1)
+    finally:
+        room.shut_down()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
