@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from slm_explorer.assets import asset_folder
+from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.errors import StorageError
-from slm_explorer.services import engine_version, memory_correction
+from slm_explorer.loads import Loads, engine_version
 from slm_explorer.store import Load, Store
 
 MB = 10**6
+CATALOG = Catalog.load(asset_folder())
 LOAD = Load(
     model="a",
     recipe="bf16",
@@ -60,10 +63,10 @@ def test_a_new_engine_version_forgets_the_correction(tmp_path: Path) -> None:
     store = Store(tmp_path)
     for at in range(1, 6):
         store.record_peak(replace(LOAD, at=float(at)))
-    assert memory_correction(store).count == 0
+    assert Loads(CATALOG, store).correction.count == 0
     for at in range(6, 10):
         store.record_peak(replace(LOAD, at=float(at), engine_version=engine_version()))
-    found = memory_correction(store)
+    found = Loads(CATALOG, store).correction
     assert (found.bytes, found.count) == (4 * MB, 4)
     store.close()
 
@@ -73,7 +76,7 @@ def test_a_home_that_cannot_be_written_corrects_nothing_and_says_so(tmp_path: Pa
     store = Store(tmp_path / "home")
     with pytest.raises(StorageError, match="--home"):
         store.record_peak(LOAD)
-    assert memory_correction(store).count == 0
+    assert Loads(CATALOG, store).correction.count == 0
 
 
 def test_a_store_of_an_older_version_is_read_on(tmp_path: Path) -> None:
