@@ -57,7 +57,7 @@ function classroom(value, { trigger, redraw, local, element }) {
   if (stale) value = local.drawn;
   local.drawn = value;
   const act = (what, data) => trigger("act", { do: what, ...who(), origin: location.origin + location.pathname, ...data });
-  const tools = { act, redraw, local, ask: (data) => trigger("ask", { ...who(), ...data }) };
+  const tools = { act, redraw, local, key: () => kept(KEY), ask: (data) => trigger("ask", { ...who(), ...data }) };
   const screens = { door, student, teacher };
   return [
     h("p", { class: "slm-error slm-notice", role: "alert", hidden: local.notice ? null : "" }, local.notice || ""),

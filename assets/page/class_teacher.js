@@ -54,7 +54,7 @@ function students(value, { act, local, redraw }) {
         button(local.out === student.id ? "Really?" : "×", `Send ${student.name} out; their answers and votes go too`, () => remove(student))))));
 }
 
-function ending(value, { act, local, redraw }) {
+function ending(value, { act, local, redraw, key }) {
   const end = () => {
     if (local.ending) act("end");
     local.ending = !local.ending;
@@ -63,6 +63,8 @@ function ending(value, { act, local, redraw }) {
   return h("section", { class: "slm-class-card", "aria-label": "This class" },
     h("p", {}, button("Export as CSV", "Prompts, the models' answers, replies and votes; nobody's chat", () => act("export")), " ",
       button(local.ending ? "Really end it?" : "End the class", "Everything that is not exported is forgotten", end, { class: local.ending ? "slm-button slm-error" : "slm-button" })),
+    h("details", { class: "slm-fold" }, h("summary", {}, "My key"), h("p", {}, h("code", {}, key())),
+      h("p", { class: "slm-quiet" }, "It opens this screen in another browser. Keep it from the wall.")),
     h("p", { class: "slm-quiet" }, "The class is kept in memory: it ends with the app, and only what you export stays. This browser keeps your key, so reloading is safe."));
 }
 

@@ -63,8 +63,8 @@ class Pace:
         self._seconds: dict[str, deque[float]] = {}
 
     def note(self, model: str, waiting: int, queue_s: float) -> None:
-        """An answer that found `waiting` requests in line has begun after `queue_s`. Only those
-        that had to wait at all say how fast the line moves.
+        """An answer that found the model busy and `waiting` requests in line has begun after
+        `queue_s` seconds.
         """
         kept = self._seconds.setdefault(model, deque(maxlen=self._KEPT))
         kept.append(queue_s / (waiting + 1))

@@ -101,8 +101,10 @@ class Seats:
 
     def _seat(self, held: _Held, states: Mapping[ModelSpec, WorkerState]) -> Seat:
         state = None if held.spec is None else states.get(held.spec)
-        waiting, wait = 0, None
-        if state is not None:
-            waiting = state.waiting
-            wait = 0.0 if state.phase == "idle" else self.pace.wait_s(held.model, waiting)
-        return Seat(held.model, held.name, held.status, held.fraction, held.error, waiting, wait)
+        busy, waiting, wait = False, 0, None
+        if state is not None and state.phase != "idle":
+            busy, waiting = True, state.waiting
+            wait = self.pace.wait_s(held.model, waiting)
+        return Seat(
+            held.model, held.name, held.status, held.fraction, held.error, busy, waiting, wait
+        )

@@ -23,7 +23,7 @@ from slm_explorer.classroom.codes import new_key, same
 from slm_explorer.classroom.limits import WrongTries
 from slm_explorer.classroom.room import MAX_TURNS, Room, Student, checked
 from slm_explorer.classroom.seats import Seats
-from slm_explorer.classroom.types import ModelAnswer, Push, StudentState, TeacherState, Turn
+from slm_explorer.classroom.types import ModelAnswer, Push, Seat, StudentState, TeacherState, Turn
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.types import Done, Event, Failed, GenerationStats, Sampling
@@ -249,7 +249,7 @@ class ClassService:
         Failed ends it; setting `cancel`, or closing it, stops the answer within one token.
         """
         try:
-            student, ask, waiting = self._begin(token, model, text, push, cancel)
+            student, ask, seat = self._begin(token, model, text, push, cancel)
         except InvalidRequest as error:
             yield Failed(str(error), "InvalidRequest")
             return
@@ -257,7 +257,7 @@ class ClassService:
         try:
             for event in self._chat.stream(ask, cancel):
                 last = event
-                self._advance(student, ask.model, waiting, event)
+                self._advance(student, seat, event)
                 yield event
         finally:
             with self._lock:
@@ -267,7 +267,7 @@ class ClassService:
 
     def _begin(
         self, token: object, model: object, text: object, push: object, cancel: threading.Event
-    ) -> tuple[Student, Ask, int]:
+    ) -> tuple[Student, Ask, Seat]:
         with self._lock:
             room = self._open_room()
             student = room.student(token)
@@ -290,16 +290,17 @@ class ClassService:
                 sampling=Sampling(max_tokens=ANSWER_TOKENS),
                 visitor=student.visitor,
             )
-            return student, ask, seat.waiting
+            return student, ask, seat
 
-    def _advance(self, student: Student, model: str, waiting: int, event: Event) -> None:
+    def _advance(self, student: Student, seat: Seat, event: Event) -> None:
         with self._lock:
             if student.turns:
                 student.turns[-1] = advance_turn(student.turns[-1], event)
             if isinstance(event, Done) and isinstance(event.stats, GenerationStats):
                 queue_s = event.stats.queue_s
-                if queue_s is not None and event.stats.finish_reason != "cancelled":
-                    self._seats.note_wait(model, waiting, queue_s)
+                # Who found the model idle has not waited, and says nothing of those who must.
+                if seat.busy and queue_s is not None:
+                    self._seats.note_wait(seat.model, seat.waiting, queue_s)
 
     def _open_room(self) -> Room:
         if self._room is None:

@@ -13,8 +13,8 @@ PUSH_KINDS: tuple[PushKind, ...] = ("watch", "try", "question")
 
 @dataclass(frozen=True)
 class Seat:
-    """A model that the teacher allows. `waiting` requests are in its line; `wait_s` is what one
-    more would wait, from measured waits: None where nothing was measured.
+    """A model that the teacher allows. While it is `busy`, `waiting` requests are in its line, and
+    `wait_s` is what one more would wait, from measured waits: None where nothing was measured.
     """
 
     model: str
@@ -22,6 +22,7 @@ class Seat:
     status: SeatStatus
     fraction: float = 0.0
     error: str = ""
+    busy: bool = False
     waiting: int = 0
     wait_s: float | None = None
 

@@ -102,7 +102,7 @@ def waiting_note(seat: Seat) -> str:
         return "could not be loaded"
     if seat.status == "loading":
         return f"loading, {seat.fraction:.0%}"
-    if seat.wait_s == 0.0:
+    if not seat.busy:
         return "free now"
     line = f"{seat.waiting} waiting" if seat.waiting else "you are next"
     if seat.wait_s is None:

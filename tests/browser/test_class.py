@@ -145,8 +145,10 @@ def test_the_host_switches_a_class_on(visit: Visit, served: Site, shots: Path) -
     page = visit()
     try:
         open_tab(page, "Class")
+        begin = page.get_by_role("button", name="Begin a class")
+        begin.wait_for()
         page.screenshot(path=shots / "class-shut-1440-light.png")
-        page.get_by_role("button", name="Begin a class").click()
+        begin.click()
         page.locator(".slm-class-code").wait_for()
         expect(page.locator(".slm-class-entrance")).to_contain_text("Other machines cannot reach")
         page.wait_for_timeout(5000)  # two rounds of news, which must not show it the door

@@ -38,10 +38,10 @@ def seat(**values: object) -> Seat:
     [
         (seat(status="loading", fraction=0.25), "loading, 25%"),
         (seat(status="failed"), "could not be loaded"),
-        (seat(wait_s=0.0), "free now"),
-        (seat(wait_s=None), "you are next, wait n/a: not measured yet"),
-        (seat(waiting=4, wait_s=None), "4 waiting, wait n/a: not measured yet"),
-        (seat(waiting=4, wait_s=12.4), "4 waiting, about 12 s"),
+        (seat(), "free now"),
+        (seat(busy=True), "you are next, wait n/a: not measured yet"),
+        (seat(busy=True, waiting=4), "4 waiting, wait n/a: not measured yet"),
+        (seat(busy=True, waiting=4, wait_s=12.4), "4 waiting, about 12 s"),
     ],
 )
 def test_the_wait_is_said_before_the_click(state: Seat, note: str) -> None:
