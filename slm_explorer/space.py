@@ -11,6 +11,8 @@ import yaml
 
 from slm_explorer.assets import asset_folder, project_file
 from slm_explorer.errors import InvalidRequest, StorageError
+from slm_explorer.hub.push import push_space as upload
+from slm_explorer.settings import Settings
 
 # Pictures of the README, and the files that a wheel keeps among its assets.
 UNNEEDED_ASSETS = ("screenshots", "app.py", "space.yaml")
@@ -83,6 +85,19 @@ def build_space(folder: Path) -> list[str]:
     except OSError as error:
         raise StorageError(f"The Space cannot be written to {folder}: {error.strerror}.") from error
     return sorted(path.name for path in folder.iterdir())
+
+
+def push_space(
+    settings: Settings, hub_id: str, *, private: bool, hardware: str | None
+) -> tuple[str, list[str]]:
+    """Build the Space and put it on the Hub with the user's own sign-in; its address and files.
+
+    Raises InvalidRequest for a wrong name, Offline, HubError.
+    """
+    with tempfile.TemporaryDirectory(prefix="slm-explorer-space-") as temporary:
+        folder = Path(temporary) / "space"
+        files = build_space(folder)
+        return upload(settings, folder, hub_id, private=private, hardware=hardware), files
 
 
 def read_header(path: Path) -> dict[str, object]:

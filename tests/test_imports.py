@@ -76,7 +76,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def group_of(path: Path) -> str:
     parts = path.relative_to(PACKAGE).with_suffix("").parts
-    if parts == ("runtime", "child"):
+    if parts in (("runtime", "child"), ("runtime", "gpu_call")):
         return "runtime.child"
     return "" if parts[0] == "__init__" else parts[0]
 

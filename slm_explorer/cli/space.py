@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -44,12 +43,8 @@ def push(
     json_lines: Json = False,
 ) -> None:
     """Build the Space and upload it with your own sign-in (`hf auth login`, or HF_TOKEN)."""
-    from slm_explorer.hub.push import push_space
-    from slm_explorer.space import build_space
+    from slm_explorer.space import push_space
 
     settings = read_settings(home, memory_budget, threads)
-    with tempfile.TemporaryDirectory(prefix="slm-explorer-space-") as temporary:
-        folder = Path(temporary) / "space"
-        files = build_space(folder)
-        url = push_space(settings, folder, repo_id, private=private, hardware=hardware)
+    url, files = push_space(settings, repo_id, private=private, hardware=hardware)
     Printer(json_lines).row({"url": url, "files": files})

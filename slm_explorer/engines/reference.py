@@ -51,6 +51,8 @@ class ReferenceEngine:
 
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
         self._loaded = load_model(spec, progress)
+        if spec.device != "cpu":
+            self._loaded.model.to(spec.device)
         # Requests say everything; the checkpoint's defaults must not fill in the rest.
         self._loaded.model.generation_config = GenerationConfig(
             decoder_start_token_id=start_token(self._loaded.config)
@@ -171,9 +173,10 @@ class _GenerateRun(BaseStreamer):  # type: ignore[misc]
             if self._request.alternatives:
                 hook = model.register_forward_hook(self._remember_logits)
                 cleanup.callback(hook.remove)
+            prompt = torch.tensor([self._prompt_ids], device=model.device)
             model.generate(
-                torch.tensor([self._prompt_ids]),
-                attention_mask=torch.ones(1, len(self._prompt_ids), dtype=torch.long),
+                prompt,
+                attention_mask=torch.ones_like(prompt),
                 streamer=self,
                 stopping_criteria=StoppingCriteriaList([_StopWhen(self._should_stop)]),
                 max_new_tokens=sampling.max_tokens,
@@ -189,7 +192,7 @@ class _GenerateRun(BaseStreamer):  # type: ignore[misc]
         )
 
     def _remember_logits(self, _model: Any, _inputs: Any, output: Any) -> None:
-        self._logits = output.logits[0, -1].float()
+        self._logits = output.logits[0, -1].float().cpu()
 
 
 class _StopWhen(StoppingCriteria):  # type: ignore[misc]
@@ -199,7 +202,9 @@ class _StopWhen(StoppingCriteria):  # type: ignore[misc]
         self._condition = condition
 
     def __call__(self, input_ids: Tensor, *_args: Any, **_kwargs: Any) -> Tensor:
-        return torch.full((input_ids.shape[0],), self._condition(), dtype=torch.bool)
+        return torch.full(
+            (input_ids.shape[0],), self._condition(), dtype=torch.bool, device=input_ids.device
+        )
 
 
 def _draw_arguments(sampling: Sampling) -> dict[str, Any]:

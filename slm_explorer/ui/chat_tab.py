@@ -5,7 +5,7 @@ all lanes. A browser's state is values; what runs for it is in Runs, by its sess
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Any
@@ -28,6 +28,7 @@ from slm_explorer.ui.models import ModelList, default_lanes
 from slm_explorer.ui.runs import Run, Runs
 from slm_explorer.ui.stream import Source, coalesce
 from slm_explorer.ui.uses import USES, Prompt, prompt_of, writer_of
+from slm_explorer.ui.zero_gpu import Turn, zero_gpu
 
 # A browser has one run at a time, so this is how many browsers may be answered at once.
 CONCURRENT_RUNS = 64
@@ -42,6 +43,7 @@ class ChatTab:
     def __init__(self, services: Services, models: ModelList, runs: Runs) -> None:
         self._services = services
         self._runs = runs
+        self._gpu = zero_gpu(services.chat)
         self._lanes = lanes = Lanes(services, models, runs)
         choices = models.choices("chat")
         self.layout: ChatLayout = build_chat_layout(
@@ -225,7 +227,8 @@ class ChatTab:
                 answers = {slot: self._answer_to_come(chat, slot, together) for slot in slots}
                 chat = replace(chat, conversation=chats.begin(chat.conversation, answers))
                 yield chat.conversation, self._lanes.board(chat, running=True)
-                sources = {slot: self._source(chat, slot, run, session) for slot in slots}
+                gpu = self._gpu_turn(chat, session)
+                sources = {slot: self._source(chat, slot, run, session, gpu) for slot in slots}
                 async with aclosing(coalesce(sources, together=together)) as batches:
                     async for batch in batches:
                         after = chats.advance(chat.conversation, batch)
@@ -240,37 +243,54 @@ class ChatTab:
         said = chips(chat.book, slot, USES[chat.use].settings)
         return Answer(chat.models[slot] or "", said, together=together)
 
-    def _source(self, chat: Chat, slot: int, run: Run, session: str) -> Source:
+    def _gpu_turn(self, chat: Chat, session: str) -> Turn | None:
+        """One call for all lanes, where the host lends a GPU for seconds."""
+        asks: dict[int, Ask] = {}
+        for slot in chat.slots() if self._gpu else ():
+            with suppress(InvalidRequest):  # its own lane says it
+                ask = self._ask_of(chat, slot, session)
+                if isinstance(ask, Ask):
+                    asks[slot] = ask
+        return self._gpu.turn(asks) if self._gpu else None
+
+    def _ask_of(self, chat: Chat, slot: int, session: str) -> Ask | TaskAsk:
+        """What the lane is asked for the prompt at hand; InvalidRequest says why it cannot be."""
+        model, settings = chat.models[slot], of_lane(chat.book, slot)
+        if model is None or model not in self._lanes.models.choices(chat.use):
+            raise InvalidRequest(_no_model(model, slot))
+        prompt = chat.conversation.turns[-1].prompt
+        if not isinstance(prompt, str):
+            return TaskAsk(model, prompt, settings.recipe, visitor=session)
+        alone = chat.use != "chat"
+        return Ask(
+            model=model,
+            messages=chats.latest(chat.conversation)
+            if alone
+            else chats.history(chat.conversation, slot, settings.system),
+            recipe=settings.recipe,
+            sampling=settings.sampling(chat.conversation.retries),
+            visitor=session,
+            chat=None if alone else f"{chat.conversation.key}/{slot}",
+        )
+
+    def _source(self, chat: Chat, slot: int, run: Run, session: str, gpu: Turn | None) -> Source:
         def events() -> Iterator[Event]:
             cancel = run.cancels[slot]
-            model, settings = chat.models[slot], of_lane(chat.book, slot)
             if cancel.is_set():
                 yield Failed("Stopped before it began.", "Cancelled")
                 return
             try:
                 self._services.classroom.admit(session)
-                if model not in self._lanes.models.choices(chat.use):
-                    raise InvalidRequest(_no_model(model, slot))
-                prompt = chat.conversation.turns[-1].prompt
-                if not isinstance(prompt, str):
-                    task = TaskAsk(model, prompt, settings.recipe, visitor=session)
-                    yield from self._services.chat.perform(task, cancel)
-                    return
-                alone = chat.use != "chat"
-                ask = Ask(
-                    model=model,
-                    messages=chats.latest(chat.conversation)
-                    if alone
-                    else chats.history(chat.conversation, slot, settings.system),
-                    recipe=settings.recipe,
-                    sampling=settings.sampling(chat.conversation.retries),
-                    visitor=session,
-                    chat=None if alone else f"{chat.conversation.key}/{slot}",
-                )
+                ask = self._ask_of(chat, slot, session)
             except InvalidRequest as error:
                 yield Failed(str(error), "InvalidRequest")
                 return
-            yield from self._services.chat.stream(ask, cancel)
+            if isinstance(ask, TaskAsk):
+                yield from self._services.chat.perform(ask, cancel)
+            elif gpu is not None and gpu.takes(slot):
+                yield from gpu.stream(slot, cancel)
+            else:
+                yield from self._services.chat.stream(ask, cancel)
 
         return events
 

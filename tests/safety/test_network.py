@@ -38,7 +38,14 @@ def test_no_process_asks_anybody_else(tmp_path: Path) -> None:
     watched = tmp_path / "watched.txt"
     paths = os.pathsep.join([str(tmp_path / "watch"), str(ROOT)])
     # The switches that others may have set for these tests must not be what helps.
-    env = dict.fromkeys(("HF_HUB_OFFLINE", "HF_HUB_DISABLE_TELEMETRY", "DO_NOT_TRACK", "GRADIO_ANALYTICS_ENABLED", "DISABLE_TELEMETRY"), "")  # fmt: skip
+    switches = (
+        "HF_HUB_OFFLINE",
+        "HF_HUB_DISABLE_TELEMETRY",
+        "DO_NOT_TRACK",
+        "GRADIO_ANALYTICS_ENABLED",
+        "DISABLE_TELEMETRY",
+    )
+    env = dict.fromkeys(switches, "")
     with app(tmp_path, **env, PYTHONPATH=paths, WATCHED=str(watched)) as running:
         assert running.ask("GET", "/").status == 200
         how, said = running.chat(model="sprout-300k", prompt="Hi", max_tokens=2)
