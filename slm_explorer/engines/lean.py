@@ -13,7 +13,6 @@ model runs through transformers.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -22,10 +21,11 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 
-from slm_explorer.engines.batch_rows import steady
+from slm_explorer.engines.batch_rows import SteadyRows
 from slm_explorer.engines.kv_cache import BufferedLayer
+from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
 from slm_explorer.engines.memory import return_freed_memory
-from slm_explorer.engines.projections import WIDE, Projection, one_projection, side_by_side
+from slm_explorer.engines.projections import WIDE, one_projection
 
 _FAMILIES = {
     "LlamaForCausalLM",
@@ -65,21 +65,6 @@ def _has_sliding_window(config: PretrainedConfig) -> bool:
     return getattr(config, "sliding_window", None) is not None
 
 
-@dataclass(frozen=True)
-class _Layer:
-    """One block: its projections as callables, its norms as gains."""
-
-    qkv: Projection
-    output: Projection
-    gate_up: Projection
-    down: Projection
-    attention_gain: Tensor
-    mlp_gain: Tensor
-    query_gain: Tensor | None
-    key_gain: Tensor | None
-    rotates: bool
-
-
 class LeanDecoder:
     """A Decoder for models of Llama's shape; made by `lean_decoder`."""
 
@@ -99,19 +84,20 @@ class LeanDecoder:
         self._heads = config.num_attention_heads
         self._kv_heads = config.num_key_value_heads
         self._scale = attention.scaling
-        self._activation = (
-            F.silu if config.hidden_act == "silu" else model.model.layers[0].mlp.act_fn
-        )
+        activation = F.silu if config.hidden_act == "silu" else model.model.layers[0].mlp.act_fn
         self._embedding_multiplier = getattr(config, "embedding_multiplier", 1.0)
         self._residual_multiplier = getattr(config, "residual_multiplier", 1.0)
         self._logits_scaling = getattr(config, "logits_scaling", 1.0)
-        self._layers: list[_Layer] = []
+        self._layers: list[LeanLayer] = []
         for layer in model.model.layers:
-            self._layers.append(_layer(layer, wide=wide))
+            self._layers.append(lean_layer(layer, activation, wide=wide))
             # Threads read the weights, and what they allocated and this one frees is of no use
             # to it: unreturned, packing takes the model's size again for a moment.
             return_freed_memory()
-        self._step_layers, self._step_head = self._steady(model)
+        rows = SteadyRows(self._final_gain.dtype)
+        mixed, inner = self._heads * self._head_dim, config.intermediate_size
+        self._step_layers = [layer.steady(rows, mixed, inner) for layer in self._layers]
+        self._step_head = rows.steady(self._head, config.hidden_size)
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
 
     @property
@@ -154,22 +140,6 @@ class LeanDecoder:
 
     def _logits(self, logits: Tensor) -> Tensor:
         return logits if self._logits_scaling == 1.0 else logits / self._logits_scaling
-
-    def _steady(self, model: Any) -> tuple[list[_Layer], Projection]:
-        """The layers and the head for steps of one token a sequence."""
-        dtype, width = self._final_gain.dtype, self._width[0]
-        mixed, inner = self._heads * self._head_dim, model.config.intermediate_size
-        layers = [
-            replace(
-                layer,
-                qkv=steady(layer.qkv, width, dtype),
-                output=steady(layer.output, mixed, dtype),
-                gate_up=steady(layer.gate_up, width, dtype),
-                down=steady(layer.down, inner, dtype),
-            )
-            for layer in self._layers
-        ]
-        return layers, steady(self._head, width, dtype)
 
     def _embed(self, ids: Tensor) -> Tensor:
         state: Tensor = self._embedding(ids)
@@ -237,7 +207,7 @@ class LeanDecoder:
         return self._norm(state, self._final_gain)
 
     def _heads_of(
-        self, layer: _Layer, state: Tensor, cosines: Tensor, sines: Tensor
+        self, layer: LeanLayer, state: Tensor, cosines: Tensor, sines: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Queries and keys, turned to their positions, side by side, and values: each
         [tokens, heads, head width].
@@ -262,11 +232,11 @@ class LeanDecoder:
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
         return F.scaled_dot_product_attention(query, keys, values, scale=self._scale)
 
-    def _rest(self, layer: _Layer, state: Tensor, mixed: Tensor) -> Tensor:
+    def _rest(self, layer: LeanLayer, state: Tensor, mixed: Tensor) -> Tensor:
         """What follows the attention in a block."""
         state = self._add(state, layer.output(mixed))
         gate, up = layer.gate_up(self._norm(state, layer.mlp_gain)).chunk(2, dim=-1)
-        return self._add(state, layer.down(self._activation(gate) * up))
+        return self._add(state, layer.down(layer.activation(gate) * up))
 
     def _norm(self, state: Tensor, gain: Tensor) -> Tensor:
         # The gain apart, in the model's dtype: as transformers rounds it.
@@ -314,18 +284,3 @@ def _finished(work: Generator[None, None, Tensor]) -> Tensor:
         except StopIteration as end:
             result: Tensor = end.value
             return result
-
-
-def _layer(layer: Any, *, wide: bool) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    return _Layer(
-        qkv=side_by_side((attention.q_proj, attention.k_proj, attention.v_proj), wide=wide),
-        output=one_projection(attention.o_proj, wide=wide),
-        gate_up=side_by_side((mlp.gate_proj, mlp.up_proj), wide=wide),
-        down=one_projection(mlp.down_proj, wide=wide),
-        attention_gain=layer.input_layernorm.weight,
-        mlp_gain=layer.post_attention_layernorm.weight,
-        query_gain=attention.q_norm.weight if hasattr(attention, "q_norm") else None,
-        key_gain=attention.k_norm.weight if hasattr(attention, "k_norm") else None,
-        rotates=bool(getattr(attention, "use_rope", True)),
-    )

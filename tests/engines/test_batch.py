@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -172,7 +173,16 @@ def test_a_wide_model_says_the_same_as_alone(recipe: str, tmp_path: Path) -> Non
     assert_as_alone(engine, serve(engine, prompts(20)))
 
 
-@pytest.mark.parametrize("recipe", ["native", "int8", "int4"])
+@pytest.fixture
+def three_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("recipe", ["native", "f32", "int8", "int4"])
 def test_a_step_of_any_size_gives_each_row_to_the_last_bit(recipe: str, tmp_path: Path) -> None:
     wide = {"hidden_size": 1152, "intermediate_size": 1280, "num_hidden_layers": 2}
     folder = save_model(tmp_path, "llama", dtype=torch.bfloat16, head_dim=64, **wide)
