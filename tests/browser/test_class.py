@@ -22,9 +22,11 @@ Open = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
-def lesson(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def lesson(
+    browser: Browser, served: Site, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
     """The app as `serve --class` runs it: reached by all addresses, and nobody is trusted."""
-    del browser
+    del browser, served  # that site first: each puts the Hub cache back as it found it
     with site(tmp_path_factory.mktemp("class"), host="0.0.0.0") as running:
         running.services.manager.prewarm()
         yield Site(running.services, running.address.replace("0.0.0.0", "127.0.0.1"))
