@@ -12,6 +12,9 @@ from slm_explorer.errors import InvalidRequest
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
+# Where a Space's storage is mounted, if its owner has given it any.
+SPACE_STORAGE = Path("/data")
+
 _UNITS = {
     "": 1,
     "B": 1,
@@ -45,6 +48,14 @@ def _positive(name: str, text: str) -> int:
 
 def _on(values: Mapping[str, str], name: str) -> bool:
     return values.get(name, "") not in ("", "0")
+
+
+def _home(values: Mapping[str, str], space: bool) -> Path:
+    named = values.get("SLM_EXPLORER_HOME")
+    if named:
+        return Path(named).expanduser()
+    kept = space and SPACE_STORAGE.is_dir() and os.access(SPACE_STORAGE, os.W_OK)
+    return SPACE_STORAGE / "slm-explorer" if kept else Path.home() / ".slm-explorer"
 
 
 def _watts(text: str) -> tuple[float, float] | None:
@@ -105,14 +116,13 @@ class Settings:
     def from_env(cls, env: Mapping[str, str] | None = None) -> Settings:
         """Settings from SLM_EXPLORER_* variables; every one of them may be absent."""
         values = os.environ if env is None else env
-        home = values.get("SLM_EXPLORER_HOME") or str(Path.home() / ".slm-explorer")
         budget = values.get("SLM_EXPLORER_MEMORY_BUDGET")
         threads = values.get("SLM_EXPLORER_THREADS")
         class_mode = _on(values, "SLM_EXPLORER_CLASS")
         space = "SPACE_ID" in values
         names = [values.get("SPACE_HOST", ""), *values.get("SLM_EXPLORER_HOSTS", "").split(",")]
         return cls(
-            home=Path(home).expanduser(),
+            home=_home(values, space),
             # A Space's container is reached from outside it, and a class from other machines;
             # everything else only from here.
             host=values.get("SLM_EXPLORER_HOST")

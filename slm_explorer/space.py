@@ -61,6 +61,10 @@ Talk to several small language models side by side and see what each answer cost
 token, tokens per second, memory. The models that it starts with are toys trained for teaching;
 every figure on the page is measured on this Space.
 
+What it keeps (measurements, results) is lost when the Space restarts, unless storage is mounted
+at `/data`. Looking models up, downloading, deleting, measuring and compressing are off for
+visitors; SECURITY.md of the project says how its owner switches them on.
+
 Start it anywhere with `pip install -r requirements.txt && python app.py`.
 """
 
