@@ -60,8 +60,14 @@ function ending(value, { act, local, redraw, key }) {
     local.ending = !local.ending;
     redraw();
   };
+  const renew = () => {
+    if (local.renewing) act("renew");
+    local.renewing = !local.renewing;
+    redraw();
+  };
   return h("section", { class: "slm-class-card", "aria-label": "This class" },
     h("p", {}, button("Export as CSV", "Prompts, the models' answers, replies and votes; nobody's chat", () => act("export")), " ",
+      button(local.renewing ? "Really begin anew?" : "Next class", "A new code and no students; what is not exported is forgotten, the models stay", renew), " ",
       button(local.ending ? "Really end it?" : "End the class", "Everything that is not exported is forgotten", end, { class: local.ending ? "slm-button slm-error" : "slm-button" })),
     h("details", { class: "slm-fold" }, h("summary", {}, "My key"), h("p", {}, h("code", {}, key())),
       h("p", { class: "slm-quiet" }, "It opens this screen in another browser. Keep it from the wall.")),

@@ -1,7 +1,7 @@
 """The class as the page and the command line use it: who may do what, and what models answer.
 
-A class lives in memory and ends with the app. The teacher's key opens every action of the
-teacher; a student's token, which only their browser has, opens their own place and no other.
+A class lives in memory and ends with the app. The teacher's key opens what is the teacher's; a
+student's token, which only their browser has, opens their own place and no other.
 """
 
 from __future__ import annotations
@@ -81,8 +81,14 @@ class ClassService:
             self._teachers_room(key).stop_answers()
             self._forget()
 
+    def renew(self, key: object) -> None:
+        """The next class: all students are out, with a new code; key and models stay."""
+        with self._lock:
+            self._teachers_room(key).stop_answers()
+            self._watching.set()
+            self._room = Room(self._clock)
+
     def shut_down(self) -> None:
-        """The app ends."""
         with self._lock:
             if self._room is not None:
                 self._room.stop_answers()
@@ -98,8 +104,8 @@ class ClassService:
         self._seats = Seats(self._chat, self._manager)
 
     def admit(self, session: str) -> None:
-        """May this browser session use the rest of the app? Not while a class runs, unless its
-        page has shown the teacher's key: its models and cores are the class's.
+        """Refuse a browser session the rest of the app while a class runs, unless its page has
+        shown the teacher's key: models and cores are the class's.
         """
         with self._lock:
             if self._room is not None and session not in self._teachers:
@@ -108,9 +114,8 @@ class ClassService:
     # What the teacher may.
 
     def enter(self, key: object, session: str) -> None:
-        """Check a teacher's key, and let that browser session use the rest of the app too. Tries
-        are not counted: the key cannot be guessed, and a student behind the same address could
-        lock the teacher out.
+        """Check a key, and let that browser session use the rest of the app too. Tries are not
+        counted, or a student behind the same address could lock the teacher out.
         """
         with self._lock:
             self._teachers_room(key)

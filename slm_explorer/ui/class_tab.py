@@ -39,7 +39,7 @@ _QUIET: dict[str, Any] = {
     "queue": False, "show_progress": "hidden", "api_visibility": "private",
     "trigger_mode": "multiple",
 }  # fmt: skip
-_TEACHERS = ("end", "allow", "chat", "push", "change", "remove", "drop", "export")
+_TEACHERS = ("end", "renew", "allow", "chat", "push", "change", "remove", "drop", "export")
 
 
 class ClassTab:
@@ -131,6 +131,8 @@ class ClassTab:
         room, key = self._classroom, sent(event, "key")
         if do == "end":
             room.close(key)
+        elif do == "renew":
+            room.renew(key)
         elif do == "allow":
             wanted = sent(event, "models")
             offered = self._offered()

@@ -54,6 +54,7 @@ def test_nobody_but_the_key_is_the_teacher(classroom: ClassService) -> None:
     token = classroom.join(code_of(classroom, key), "Eve", "here")
     actions: list[Callable[[object], object]] = [
         classroom.close,
+        classroom.renew,
         classroom.teacher_state,
         classroom.votes,
         lambda k: classroom.enter(k, "session"),
@@ -83,6 +84,18 @@ def test_a_second_teacher_is_refused_and_the_first_comes_back(classroom: ClassSe
     assert later != key
     with pytest.raises(InvalidRequest):
         classroom.close(key)
+
+
+def test_the_next_class_knows_nobody_of_the_last(classroom: ClassService) -> None:
+    key = classroom.open()
+    code = code_of(classroom, key)
+    ada = classroom.join(code, "Ada", "here")
+    classroom.push(key, "question", "Why?")
+    classroom.renew(key)
+    assert not classroom.knows(ada)
+    state = classroom.teacher_state(key)
+    assert state.code != code
+    assert (state.students, state.results) == ((), ())
 
 
 def test_the_rest_of_the_app_is_the_teachers_while_a_class_runs(classroom: ClassService) -> None:

@@ -107,6 +107,7 @@ def test_a_reload_and_a_lost_session_keep_the_place(teacher: Screen) -> None:
     ("do", "data"),
     [
         ("end", {}),
+        ("renew", {}),
         ("allow", {"models": ["sprout-5m"]}),
         ("chat", {"on": False}),
         ("push", {"kind": "question", "text": "Obey", "choices": []}),
