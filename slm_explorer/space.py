@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import tomllib
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
@@ -130,6 +131,25 @@ def requirement_lines(gradio_version: str) -> list[str]:
 
     Gradio is pinned to the Space's sdk_version, since the Hub installs that one.
     """
+    names = [_name(line) for line in _wanted()]
+    try:
+        return [
+            f"{name}=={gradio_version if name == 'gradio' else version(name).partition('+')[0]}"
+            for name in names
+        ]
+    except PackageNotFoundError as error:
+        raise InvalidRequest(
+            f"{error.name} is not installed here, so it cannot be pinned: run scripts/setup."
+        ) from error
+
+
+def _wanted() -> list[str]:
+    """The project's own list; a checkout's file, for what was installed from it may be older."""
+    project = Path(__file__).resolve().parent.parent / "pyproject.toml"
+    if project.exists():
+        listed = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
+        if listed.get("name") == "slm-explorer":
+            return [str(line) for line in listed["dependencies"]]
     try:
         wanted = requires("slm-explorer") or []
     except PackageNotFoundError as error:
@@ -137,11 +157,7 @@ def requirement_lines(gradio_version: str) -> list[str]:
             "The package is not installed here, so its requirements are unknown: "
             "run scripts/setup, or pip install it."
         ) from error
-    names = [_name(line) for line in wanted if "extra ==" not in line]
-    return [
-        f"{name}=={gradio_version if name == 'gradio' else version(name).partition('+')[0]}"
-        for name in names
-    ]
+    return [line for line in wanted if "extra ==" not in line]
 
 
 def _name(requirement: str) -> str:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 import urllib.request
 from pathlib import Path
 
@@ -35,6 +36,8 @@ def test_the_space_is_complete_and_its_header_parses(tmp_path: Path) -> None:
     requirements = (folder / "requirements.txt").read_text(encoding="utf-8").split()
     assert f"gradio=={card.data.sdk_version}" in requirements
     assert all("==" in line and "+" not in line for line in requirements)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert len(requirements) == len(project["dependencies"])
 
 
 def test_the_header_agrees_with_the_pins() -> None:
