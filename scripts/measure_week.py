@@ -5,9 +5,9 @@
 One app serves its page; visitors, each a new one, ask it over HTTP, while its models are unloaded
 (the next visitor loads them again), models are made smaller and deleted, and processes below it get
 SIGKILL at random moments. A JSON line now and then: private memory (USS) of the app, resident
-memory of the process that workers are forked from, open files, threads, files in the temporary folder. The last
-line compares the end with the time after the first fifth; exits 1 where something grew, was left,
-or where a chat failed that no kill can explain. Linux only (/proc).
+memory of the process that workers are forked from, open files, threads, files in the temporary
+folder. The last line compares the end with the time after the first fifth; exits 1 where something
+grew, was left, or where a chat failed that no kill can explain. Linux only (/proc).
 """
 
 from __future__ import annotations
