@@ -56,6 +56,9 @@ FIGURES = (
     "memory_bytes",
     "peak_memory_bytes",
     "seed",
+    "joules_low",
+    "joules_high",
+    "energy_method",
 )
 
 Row = dict[str, Any]
