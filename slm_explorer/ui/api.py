@@ -59,6 +59,7 @@ FIGURES = (
     "joules_low",
     "joules_high",
     "energy_method",
+    "batch",
 )
 
 Row = dict[str, Any]
