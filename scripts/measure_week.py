@@ -44,6 +44,8 @@ from slm_explorer.ui.server import launch  # noqa: E402
 MODEL = "sprout-300k"
 PROMPTS = ("What is 3 + 4?", "Tell me a story about a fox.", "Reverse: abc", "Hello!")
 _PATIENCE_S = 900.0
+# Gradio keeps the state of the newest 500 visitors; before that many have come, memory grows.
+_SETTLED_EVENTS = 600
 # What the end may be above the time after the first fifth and still count as flat.
 _GROWTH = {"app_uss": 16e6, "fork_rss": 16e6, "app_files": 8, "app_threads": 8, "temporary": 0}
 
@@ -251,13 +253,16 @@ def _look(app: int, temporary: Path, events: int, seconds: float) -> dict[str, A
 
 
 def _grown(rows: list[dict[str, Any]]) -> list[str]:
-    """What is higher in the last fifth than in the second one."""
-    fifth = max(1, len(rows) // 5)
+    """What is higher in the last fifth than in the second one, once the app is settled."""
+    settled = [row for row in rows if row["events"] >= _SETTLED_EVENTS]
+    if len(settled) < 5:
+        return ["the week was too short to tell whether memory is flat"]
+    rows, fifth = settled, len(settled) // 5
     problems = []
     for name, allowed in _GROWTH.items():
         before, after = (
             [row[name] for row in part if row[name] is not None]
-            for part in (rows[fifth : 2 * fifth] or rows[:1], rows[-fifth:])
+            for part in (rows[fifth : 2 * fifth], rows[-fifth:])
         )
         if before and after and median(after) > median(before) + allowed:
             problems.append(f"{name} grew from {median(before)} to {median(after)}")
