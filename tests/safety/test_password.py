@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from starlette.testclient import TestClient
 from slm_explorer.settings import Settings
 from slm_explorer.ui.guard import Guard
 from slm_explorer.ui.security_limits import Buckets, Limits, Lockout, Rate
+from tests.safety.server import app
 
 PASSWORD = "grüne Sprossen: 7"
 
@@ -75,6 +77,16 @@ def test_guessing_is_locked_out_even_with_the_right_one(client: TestClient) -> N
 
 def test_the_password_is_not_in_what_is_printed_of_the_settings() -> None:
     assert PASSWORD not in repr(Settings.from_env({"SLM_EXPLORER_PASSWORD": PASSWORD}))
+
+
+def test_the_app_begins_with_one_and_asks_for_it(tmp_path: Path) -> None:
+    with app(tmp_path, SLM_EXPLORER_PASSWORD=PASSWORD) as running:
+        assert running.ask("GET", "/").status == 401
+        assert running.ask("GET", "/", headers=sign(PASSWORD)).status == 200
+        call = {"data": ["sprout-300k"]}
+        assert running.post("/gradio_api/run/models", call).status == 401
+        assert running.post("/gradio_api/run/models", call, sign(PASSWORD)).status == 200
+        assert PASSWORD not in "".join(running.said)
 
 
 # Limits by themselves: time is given to them.
