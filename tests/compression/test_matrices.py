@@ -42,7 +42,9 @@ def packed(weight: Tensor, recipe: str, dtype: torch.dtype) -> Int8Matrix | Int4
     if choice.method == "kept":  # so small that it would not be packed; it must work all the same
         choice = Choice("int8", rows, columns, columns)
     made = quantize("weight", Whole(weight), choice, RECIPES[recipe], dtype)
-    return matrix_of(choice, made.parts)
+    matrix = matrix_of(choice, made.parts)
+    assert isinstance(matrix, Int8Matrix | Int4Matrix)
+    return matrix
 
 
 def strayed(found: Tensor, wanted: Tensor) -> float:
