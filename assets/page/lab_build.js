@@ -20,13 +20,15 @@ export function build(value, { trigger, redraw, local }) {
     local.later = setTimeout(() => trigger("recipe", { recipe: local.text }), typed ? 400 : 60);
     redraw();
   };
+  // What is typed before the new parent's form has come would be lost.
+  const choosing = local.choosing === value.answer ? "" : null;
   const act = { value, local, trigger, redraw, change, steps: parsed(local.text) };
   const stores = value.steps.filter((step) => step.stores);
   const others = value.steps.filter((step) => !step.stores);
   return [
     value.refused ? h("p", { class: "slm-caution", role: "note" }, value.refused) : null,
     h("label", { class: "slm-lab-field" }, h("span", { class: "slm-label" }, "Parent"),
-      h("select", { "aria-label": "Parent", onchange: (event) => trigger("choose_parent", { id: event.target.value }) },
+      h("select", { "aria-label": "Parent", onchange: (event) => { local.choosing = value.answer; trigger("choose_parent", { id: event.target.value }); redraw(); } },
         value.models.map((model) => h("option", { value: model.id, selected: model.id === value.model ? "" : null }, model.name)))),
     h("p", { class: "slm-quiet slm-num" }, value.about),
     error(value.unusable),
@@ -37,7 +39,7 @@ export function build(value, { trigger, redraw, local }) {
       h("textarea", { rows: 3, "aria-label": "Text to learn from", value: "", oninput: (event) => { local.learn = event.target.value; } })) : null,
     h("div", { class: "slm-lab-go" },
     h("label", { class: "slm-lab-field" }, h("span", { class: "slm-label" }, "Recipe"),
-      h("input", { type: "text", class: "slm-lab-recipe", "aria-label": "Recipe", key: `recipe ${local.fresh}`, value: local.text, maxlength: 400, spellcheck: "false",
+      h("input", { type: "text", class: "slm-lab-recipe", "aria-label": "Recipe", key: `recipe ${local.fresh}`, value: local.text, maxlength: 400, spellcheck: "false", disabled: choosing,
         autocapitalize: "off", autocomplete: "off", oninput: (event) => change(event.target.value, true) })),
     h("div", { role: "status" }, local.text === value.recipe
       ? [error(value.error), value.expect.map((line) => h("p", { class: "slm-num" }, line))]

@@ -23,6 +23,7 @@ from slm_explorer.engines.base import BatchEvent, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
+from slm_explorer.engines.racks import Rack, Racks, whole_pages
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.text import encode_prompt
 from slm_explorer.errors import SlmError
@@ -43,7 +44,9 @@ class BatchDecoder(Protocol):
 
     def read(self, ids: Tensor, cache: Cache) -> Generator[None, None, Tensor]: ...
 
-    def next_logits(self, ids: Tensor, caches: Sequence[Cache]) -> Tensor: ...
+    def next_logits(self, ids: Tensor, racks: Sequence[Rack]) -> Tensor: ...
+
+    def racks(self) -> Racks: ...
 
 
 class _Seat:
@@ -71,8 +74,8 @@ class _Seat:
 
     @property
     def tokens(self) -> int:
-        """The most tokens that its cache may come to hold."""
-        return len(self._prompt.ids) + self._request.sampling.max_tokens
+        """Room for the most tokens that its cache may come to hold."""
+        return whole_pages(len(self._prompt.ids) + self._request.sampling.max_tokens)
 
     @property
     def unread(self) -> int:
@@ -148,6 +151,7 @@ class LeanBatch:
         self._waiting: deque[_Seat] = deque()
         self._reading: list[_Seat] = []
         self._writing: list[_Seat] = []
+        self._racks = decoder.racks()
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._reading) + len(self._writing)
@@ -160,21 +164,25 @@ class LeanBatch:
         self._leave_stopped(events)
         self._admit()
         if self._writing:
-            seats = self._writing
-            ids = torch.tensor([seat.token for seat in seats])
-            logits = self._decoder.next_logits(ids, [seat.kept.cache for seat in seats])
-            self._writing = []
-            for seat, row in zip(seats, logits, strict=True):
-                assert seat.token is not None
-                seat.kept.ids.append(seat.token)
-                self._choose(seat, row, len(seats), events)
+            self._write(events)
         self._read(events)
         return events
+
+    def _write(self, events: list[BatchEvent]) -> None:
+        """A token for everybody whose prompt is read."""
+        racks = self._racks.ready()
+        by_cache = {id(seat.kept.cache): seat for seat in self._writing}
+        seats = [by_cache[id(cache)] for rack in racks for cache in rack.caches]
+        ids = torch.tensor([seat.token for seat in seats])
+        for seat, row in zip(seats, self._decoder.next_logits(ids, racks), strict=True):
+            assert seat.token is not None
+            seat.kept.ids.append(seat.token)
+            self._choose(seat, row, len(seats), events)
 
     def _leave_stopped(self, events: list[BatchEvent]) -> None:
         for seats in (self._waiting, self._reading, self._writing):
             for seat in [seat for seat in seats if seat.stop.is_set()]:
-                seats.remove(seat)
+                self._leave(seat)
                 events += [(seat.ticket, event) for event in seat.finish("cancelled")]
 
     def _admit(self) -> None:
@@ -196,17 +204,26 @@ class LeanBatch:
             logits = seat.read(self._decoder)
             if logits is not None:
                 self._reading.remove(seat)
+                self._racks.join(seat.kept.cache)
+                self._writing.append(seat)
                 self._choose(seat, logits, 1, events)
 
     def _choose(self, seat: _Seat, logits: Tensor, together: int, events: list[BatchEvent]) -> None:
-        """One more token; who is not finished stays for the next step."""
+        """One more token; who is finished leaves."""
         try:
             said, reason = seat.choose(logits, together)
         except SlmError as error:
+            self._leave(seat)
             events.append((seat.ticket, error))
             return
         events.append((seat.ticket, said))
-        if reason is None:
-            self._writing.append(seat)
-        else:
+        if reason is not None:
+            self._leave(seat)
             events += [(seat.ticket, event) for event in seat.finish(reason)]
+
+    def _leave(self, seat: _Seat) -> None:
+        if seat in self._writing:
+            self._racks.leave(seat.kept.cache)
+        for seats in (self._waiting, self._reading, self._writing):
+            if seat in seats:
+                seats.remove(seat)

@@ -11,8 +11,10 @@ from torch import Tensor
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
+from slm_explorer.engines.racks import PAGE, whole_pages
+
 # A cache grows by at least this many tokens, so that growing (a copy) is rare.
-_GROWTH = 256
+_GROWTH = 2 * PAGE
 
 
 class BufferedLayer(DynamicLayer):  # type: ignore[misc]
@@ -32,6 +34,29 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Append tokens; returns views of all keys and values so far."""
+        keys, values = self._append(key_states, value_states)
+        return keys[:, :, : self.length], values[:, :, : self.length]
+
+    def update_pages(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
+        """The same with views of whole pages (see racks.py): the last tokens may be unwritten."""
+        keys, values = self._append(key_states, value_states)
+        room = whole_pages(self.length)
+        return keys[:, :, :room], values[:, :, :room]
+
+    def hand_over(self) -> tuple[Tensor, Tensor]:
+        """Keys and values, each [KV heads, tokens, head width], which it holds no longer."""
+        keys, values = self._key_buffer, self._value_buffer
+        assert keys is not None
+        assert values is not None
+        self._key_buffer = self._value_buffer = None
+        return keys[0, :, : self.length], values[0, :, : self.length]
+
+    def take_back(self, keys: Tensor, values: Tensor) -> None:
+        """The opposite of `hand_over`; there may be more tokens by now."""
+        self.length = 0
+        self._append(keys[None], values[None])
+
+    def _append(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
         end = self.length + key_states.shape[-2]
         keys, values = self._key_buffer, self._value_buffer
         if keys is None or values is None or end > keys.shape[-2]:
@@ -41,13 +66,14 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         keys[:, :, self.length : end] = key_states
         values[:, :, self.length : end] = value_states
         self.length = end
-        return keys[:, :, :end], values[:, :, :end]
+        return keys, values
 
     def _grown(self, buffer: Tensor | None, states: Tensor, needed: int) -> Tensor:
         capacity = max(needed, self.length + self.length // 2)
         capacity = -(-capacity // _GROWTH) * _GROWTH
         batch, heads, _, width = states.shape
-        grown = states.new_empty(batch, heads, capacity, width)
+        # Zeros, since what is not yet written is read with the rest of its page, and masked.
+        grown = states.new_zeros(batch, heads, capacity, width)
         if buffer is not None:
             grown[:, :, : self.length] = buffer[:, :, : self.length]
         return grown

@@ -12,7 +12,7 @@ model runs through transformers.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.projections import WIDE, one_projection
+from slm_explorer.engines.racks import PageMask, Rack, Racks
 
 _FAMILIES = {
     "LlamaForCausalLM",
@@ -38,6 +39,9 @@ _FAMILIES = {
 # Position encodings whose table does not depend on how long the text is.
 _FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
 _POSITIONS = 512
+
+# From a layer's number and a token's queries, keys and values to what the attention gives.
+Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 
 def lean_decoder(model: Any) -> LeanDecoder | None:
@@ -99,6 +103,11 @@ class LeanDecoder:
         self._step_layers = [layer.steady(rows, mixed, inner) for layer in self._layers]
         self._step_head = rows.steady(self._head, config.hidden_size)
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
+        self._mask = PageMask(self._final_gain.dtype)
+
+    def racks(self) -> Racks:
+        """Where a batch keeps its caches."""
+        return Racks(self._final_gain.dtype)
 
     @property
     def cache_bytes_per_token(self) -> int:
@@ -115,17 +124,21 @@ class LeanDecoder:
         """`last_logits` with a pause after every block, so that others need not wait long."""
         layers = self._buffers(cache)
         if ids.shape[0] == 1:
-            return self._next(ids, [layers])[0]
+            return self._next(ids, [layers[0].length], self._alone(layers))[0]
         hidden = yield from self._hidden(ids, layers)
         return self._logits(self._head(hidden[-1:]))[0].float()
 
     @torch.inference_mode()
-    def next_logits(self, ids: Tensor, caches: Sequence[Cache]) -> Tensor:
+    def next_logits(self, ids: Tensor, racks: Sequence[Rack]) -> Tensor:
         """Read one token of each sequence, `ids` [sequences], each after what its own cache
-        holds; float32 [sequences, vocabulary]. A row is what `last_logits` gives for its
-        sequence alone, bit for bit (see batch_rows.py for how).
+        holds, in the order of the racks; float32 [sequences, vocabulary]. A row is what
+        `last_logits` gives for its sequence alone, bit for bit (see batch_rows.py for how).
         """
-        return self._next(ids, [self._buffers(cache) for cache in caches])
+        positions = [length for rack in racks for length in rack.lengths]
+        logits = self._next(ids, positions, self._racked(racks))
+        for rack in racks:
+            rack.lengths = [length + 1 for length in rack.lengths]
+        return logits
 
     @torch.inference_mode()
     def all_logits(self, ids: Tensor) -> Tensor:
@@ -147,35 +160,46 @@ class LeanDecoder:
             state = state * self._embedding_multiplier
         return state
 
-    def _next(self, ids: Tensor, caches: Sequence[Sequence[BufferedLayer]]) -> Tensor:
+    def _next(self, ids: Tensor, positions: Sequence[int], attend: Attend) -> Tensor:
         """Logits for one token of each sequence, see `next_logits`."""
         count = ids.shape[0]
         heads, kv_heads, head_dim = self._heads, self._kv_heads, self._head_dim
-        cosines, sines = self._rotations([cache[0].length for cache in caches])
+        cosines, sines = self._rotations(positions)
         state = self._embed(ids)
-        for layer, *kept in zip(self._step_layers, *caches, strict=True):
+        for at, layer in enumerate(self._step_layers):
             turned, values = self._heads_of(layer, state, cosines, sines)
             # All queries of a KV head are rows of one small attention: nothing is repeated.
             queries = turned[:, :heads].reshape(count, kv_heads, heads // kv_heads, head_dim)
-            new_keys, new_values = turned[:, heads:, None], values[:, :, None]
-            if count == 1:
-                mixed = self._attend(queries, *kept[0].update(new_keys, new_values))
-            else:
-                # Each over its own cache: nothing is padded or copied, and nobody's sums change.
-                mixed = torch.cat(
-                    [
-                        self._attend(query, *own.update(key, value))
-                        for own, query, key, value in zip(
-                            kept,
-                            torch.split(queries, 1),
-                            torch.split(new_keys, 1),
-                            torch.split(new_values, 1),
-                            strict=True,
-                        )
-                    ]
-                )
+            mixed = attend(at, queries, turned[:, heads:], values)
             state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
         return self._logits(self._step_head(self._norm(state, self._final_gain))).float()
+
+    def _alone(self, layers: Sequence[BufferedLayer]) -> Attend:
+        mask = self._mask.row(layers[0].length + 1)[None, None, None]
+
+        def attend(at: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            all_keys, all_values = layers[at].update_pages(keys[:, :, None], values[:, :, None])
+            return F.scaled_dot_product_attention(
+                queries, all_keys, all_values, attn_mask=mask, scale=self._scale
+            )
+
+        return attend
+
+    def _racked(self, racks: Sequence[Rack]) -> Attend:
+        sizes = [len(rack) for rack in racks]
+
+        def attend(at: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            if len(racks) == 1:
+                return racks[0].attend(at, queries, keys, values, self._scale)
+            parts = (torch.split(each, sizes) for each in (queries, keys, values))
+            return torch.cat(
+                [
+                    rack.attend(at, query, key, value, self._scale)
+                    for rack, query, key, value in zip(racks, *parts, strict=True)
+                ]
+            )
+
+        return attend
 
     def _hidden(self, ids: Tensor, cache: Sequence[BufferedLayer]) -> Generator[None, None, Tensor]:
         """The last block's normalized output [tokens, width] for `ids` after the cache; pauses
@@ -228,9 +252,6 @@ class LeanDecoder:
             # Rotating half the width and negating one half is a roll against signed sines.
             turned = turned * cosines + turned.roll(self._head_dim // 2, -1) * sines
         return turned, joined[:, both:]
-
-    def _attend(self, query: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        return F.scaled_dot_product_attention(query, keys, values, scale=self._scale)
 
     def _rest(self, layer: LeanLayer, state: Tensor, mixed: Tensor) -> Tensor:
         """What follows the attention in a block."""

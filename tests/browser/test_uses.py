@@ -4,7 +4,10 @@ while the page is open.
 
 from __future__ import annotations
 
+import multiprocessing.forkserver
+import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -230,10 +233,16 @@ def test_stop_while_a_model_loads_ends_the_run(visit: Visit, served: Site) -> No
     for state in served.services.manager.states():
         served.services.manager.unload(state.key)
     choose_use(page, "fill-mask")
-    page.locator(".slm-example").first.click()
-    expect(page.locator(".slm-prompt")).to_have_count(1)
-    page.keyboard.press("Escape")
-    wait_idle(page)
+    # A model that loads as slowly as one likes: nothing starts its process.
+    starts = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
+    os.kill(starts, signal.SIGSTOP)
+    try:
+        page.locator(".slm-example").first.click()
+        expect(page.locator(".slm-prompt")).to_have_count(1)
+        page.keyboard.press("Escape")
+        wait_idle(page)
+    finally:
+        os.kill(starts, signal.SIGCONT)
     expect(answers(page, "done")).to_have_count(0)
     expect(answers(page).first.locator(".slm-note")).to_contain_text("stopped")
     write(page, "the [MASK]")

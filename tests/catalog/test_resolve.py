@@ -51,9 +51,11 @@ def test_a_folder_is_opened_only_where_paths_may_be(tmp_path: Path, catalog: Cat
     folder = write_checkpoint(tmp_path / "my model")
     found = resolve(catalog, str(folder), tmp_path)
     assert (found.id, found.name, found.path) == (str(folder), "my model", folder)
+    with pytest.raises(UnknownModel, match="or a folder with a checkpoint"):
+        resolve(catalog, "nothing-like-it", tmp_path)
     with pytest.raises(UnknownModel) as caught:
         resolve(catalog, str(folder), tmp_path, folders=False)
-    assert "folder" not in str(caught.value).replace(str(folder), "")
+    assert "or a folder" not in str(caught.value)
 
 
 def test_what_is_not_here_says_so(tmp_path: Path, catalog: Catalog) -> None:

@@ -56,7 +56,7 @@ def test_no_matrix_of_that_rank_is_nearer(shape: tuple[int, int]) -> None:
 def test_the_numbers_are_those_of_the_library(
     recipe: str, shape: tuple[int, int], dtype: torch.dtype
 ) -> None:
-    weight = torch.randn(shape).to(dtype)
+    weight = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     parts = quanto.quantize(weight, recipe, dtype)
     layout = quanto.parts_of(recipe, *shape)
     assert {name: (part.dtype, tuple(part.shape)) for name, part in parts.items()} == {
@@ -76,8 +76,9 @@ def test_the_numbers_are_those_of_the_library(
     assert torch.equal(scale, expected[0].flatten())
     assert shift is None or torch.equal(shift, expected[-1].flatten())
     # Every weight is the nearest that its scale allows; floats step wider where they are large.
+    # The scale, the shift and the result are each rounded to bf16, by up to 0.016 below 4.
     span = (scale.float().max() * (33 if recipe == "quanto-float8" else 1)).item()
-    assert float((matrix.exact() - weight.float()).abs().max()) <= span * 0.52 + 0.02 * (
+    assert float((matrix.exact() - weight.float()).abs().max()) <= span * 0.52 + 0.05 * (
         dtype == torch.bfloat16
     )
 

@@ -197,10 +197,18 @@ def test_a_step_of_any_size_gives_each_row_to_the_last_bit(recipe: str, tmp_path
     for text, *caches in zip(texts, together, alone, strict=True):
         for cache in caches:
             decoder.last_logits(torch.tensor(text), cache)
+    racks = decoder.racks()
+    by_cache = {id(shared): own for shared, own in zip(together, alone, strict=True)}
+    joined = 0
     for size in (1, 2, 7, 12, 13, 16, 17, 33, count):
+        for cache in together[joined:size]:
+            racks.join(cache)
+        joined = size
+        ready = racks.ready()
+        caches = [by_cache[id(cache)] for rack in ready for cache in rack.caches]
         ids = torch.tensor([draw.randrange(3, VOCABULARY) for _ in range(size)])
-        logits = decoder.next_logits(ids, together[:size])
-        for row, token, cache in zip(logits, ids, alone, strict=False):
+        logits = decoder.next_logits(ids, ready)
+        for row, token, cache in zip(logits, ids, caches, strict=True):
             assert torch.equal(row, decoder.last_logits(token[None], cache))
 
 
