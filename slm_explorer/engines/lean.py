@@ -80,6 +80,8 @@ class LeanDecoder:
         # A head tied to the embedding is never packed: the embedding is read by rows.
         tied = model.lm_head.weight is self._embedding.weight
         wide = config.hidden_size >= WIDE
+        # In narrow models attention is little work, and they stay exact (see racks.py).
+        self._paged = wide
         self._head = one_projection(model.lm_head, wide=wide and not tied)
         self._final_gain = model.model.norm.weight
         self._width = (config.hidden_size,)
@@ -107,7 +109,7 @@ class LeanDecoder:
 
     def racks(self) -> Racks:
         """Where a batch keeps its caches."""
-        return Racks(self._final_gain.dtype)
+        return Racks(self._final_gain.dtype, paged=self._paged)
 
     @property
     def cache_bytes_per_token(self) -> int:
@@ -175,10 +177,11 @@ class LeanDecoder:
         return self._logits(self._step_head(self._norm(state, self._final_gain))).float()
 
     def _alone(self, layers: Sequence[BufferedLayer]) -> Attend:
-        mask = self._mask.row(layers[0].length + 1)[None, None, None]
+        mask = self._mask.row(layers[0].length + 1)[None, None, None] if self._paged else None
 
         def attend(at: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            all_keys, all_values = layers[at].update_pages(keys[:, :, None], values[:, :, None])
+            update = layers[at].update_pages if self._paged else layers[at].update
+            all_keys, all_values = update(keys[:, :, None], values[:, :, None])
             return F.scaled_dot_product_attention(
                 queries, all_keys, all_values, attn_mask=mask, scale=self._scale
             )

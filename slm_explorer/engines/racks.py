@@ -1,10 +1,10 @@
-"""The KV caches of a batch, those of about the same length side by side, so that one attention
-serves them all.
+"""The KV caches of a batch, side by side in memory, so that few operators serve many sequences.
 
-How an attention sums depends on the number of keys that it is given. A row must not change with
-its neighbours, so keys come in whole pages, alone as in a batch, with what is not yet written
-masked; a rack holds sequences of equally many pages, and who fills its last one moves on.
-The pages are those of vLLM (Kwon et al. 2023, arXiv:2309.06180), but lie in one piece: torch's
+A row must not change with its neighbours, and how an attention sums depends on the number of keys
+that it is given. Either each row has its own attention over as many keys as there are, which is
+what transformers computes, to the last bit; or keys come in whole pages, alone as in a batch, with
+what is not yet written masked, and one attention serves all sequences of as many pages. The
+pages are those of vLLM (Kwon et al. 2023, arXiv:2309.06180), but lie in one piece: torch's
 attention has no other way to read them.
 """
 
@@ -57,8 +57,9 @@ class Rack:
     values, are [places, KV heads, tokens, head width]; the first places are taken.
     """
 
-    def __init__(self, tokens: int) -> None:
+    def __init__(self, tokens: int, *, paged: bool) -> None:
         self.tokens = tokens
+        self._paged = paged
         self.caches: list[Cache] = []
         self.lengths: list[int] = []
         self._keys: list[Tensor] = []
@@ -111,14 +112,25 @@ class Rack:
         """
         count, width = len(self), keys.shape[-1]
         for kept, new in ((self._keys[layer], keys), (self._values[layer], values)):
-            kept.view(-1, width).index_copy_(0, self._rows, new.reshape(-1, width))
-        return F.scaled_dot_product_attention(
-            queries,
-            self._keys[layer][:count],
-            self._values[layer][:count],
-            attn_mask=self._mask,
-            scale=scale,
-        )
+            if count == 1:
+                kept[0, :, self.lengths[0]] = new[0]
+            else:
+                kept.view(-1, width).index_copy_(0, self._rows, new.reshape(-1, width))
+        all_keys, all_values = self._keys[layer], self._values[layer]
+        if self._paged:
+            return F.scaled_dot_product_attention(
+                queries, all_keys[:count], all_values[:count], attn_mask=self._mask, scale=scale
+            )
+        mixed = [
+            F.scaled_dot_product_attention(
+                queries[place : place + 1],
+                all_keys[place : place + 1, :, : length + 1],
+                all_values[place : place + 1, :, : length + 1],
+                scale=scale,
+            )
+            for place, length in enumerate(self.lengths)
+        ]
+        return torch.cat(mixed)
 
     def _make_room(self, states: Sequence[tuple[Tensor, Tensor]]) -> None:
         if self._keys and len(self) < self._keys[0].shape[0]:
@@ -138,8 +150,9 @@ class Rack:
 class Racks:
     """All racks of a batch. While a cache is in, only they hold its keys and values."""
 
-    def __init__(self, dtype: torch.dtype) -> None:
+    def __init__(self, dtype: torch.dtype, *, paged: bool) -> None:
         self._mask = PageMask(dtype)
+        self._paged = paged
         self._racks: dict[int, Rack] = {}
 
     def join(self, cache: Cache) -> None:
@@ -168,7 +181,7 @@ class Racks:
 
     def _add(self, cache: Cache, states: Sequence[tuple[Tensor, Tensor]], length: int) -> None:
         tokens = whole_pages(length + 1)
-        self._racks.setdefault(tokens, Rack(tokens)).add(cache, states, length)
+        self._racks.setdefault(tokens, Rack(tokens, paged=self._paged)).add(cache, states, length)
 
     def _take(self, cache: Cache) -> list[tuple[Tensor, Tensor]]:
         for tokens, rack in self._racks.items():

@@ -147,10 +147,11 @@ class ModelManager:
         """
         with self._lock:
             worker = self._roster.by_key(key)
-            if worker is None:
-                return
-            self._dismiss(worker, unloaded(worker.spec.model))
-        worker.gone.wait(_GONE_S)
+            if worker is not None:
+                self._dismiss(worker, unloaded(worker.spec.model))
+            leaving = [worker for worker in self._roster.leaving if worker.key == key]
+        for worker in leaving:
+            worker.gone.wait(_GONE_S)
 
     def close(self) -> None:
         """End all workers and threads; requests fail from here on. Idempotent."""

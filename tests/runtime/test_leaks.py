@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import multiprocessing.forkserver
 import threading
@@ -24,12 +25,18 @@ def private_bytes(pid: int | str) -> int:
     return 1024 * sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
 
 
-def held() -> tuple[int, int, int]:
-    """Private bytes of the app and its forkserver, open files, threads."""
+def held() -> tuple[int, list[str], int]:
+    """Private bytes of the app and its forkserver, open files (sockets and pipes without their
+    numbers), threads.
+    """
     gc.collect()
     server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
-    files = len(list(Path("/proc/self/fd").iterdir()))
-    return private_bytes("self") + private_bytes(server), files, threading.active_count()
+    files = []
+    for link in Path("/proc/self/fd").iterdir():
+        # The one through which the folder is read is gone by now.
+        with contextlib.suppress(FileNotFoundError):
+            files.append(str(link.readlink()).partition(":[")[0])
+    return private_bytes("self") + private_bytes(server), sorted(files), threading.active_count()
 
 
 def smallest_sprout() -> ModelSpec:
