@@ -23,6 +23,7 @@ from slm_explorer.engines.base import BatchEvent, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel
 from slm_explorer.engines.clock import GenerationClock
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
+from slm_explorer.engines.memory import PrivateMemory, private_memory
 from slm_explorer.engines.racks import Rack, Racks, whole_pages
 from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.text import encode_prompt
@@ -35,8 +36,11 @@ PREFILL_CHUNK = 512
 BATCH_BYTES = 256 * 2**20
 """Keys and values of all answers of a batch take at most so much."""
 
+# A reading of the process's memory holds for so long.
+_MEASURED_S = 0.5
+
 # What a step may read of new prompts while others wait for their next token.
-_READING_S = 0.05
+_READING_S = 0.1
 
 
 class BatchDecoder(Protocol):
@@ -115,7 +119,7 @@ class _Seat:
         self.token = token
         return said, self._answer.finished()
 
-    def finish(self, reason: FinishReason) -> list[Delta | Done]:
+    def finish(self, reason: FinishReason, memory: PrivateMemory) -> list[Delta | Done]:
         """Keep the cache for the conversation's next turn; the last events."""
         for layer in self.kept.cache.layers:
             # In the middle of a piece the first blocks hold what the others lack.
@@ -127,6 +131,7 @@ class _Seat:
             prompt_tokens=len(self._prompt.ids),
             cached_tokens=self._cached,
             seed=self._request.sampling.seed,
+            memory=memory,
         )
         done = Done(replace(stats, batch=self._most))
         return [Delta(rest, 0), done] if rest else [done]
@@ -152,6 +157,8 @@ class LeanBatch:
         self._reading: list[_Seat] = []
         self._writing: list[_Seat] = []
         self._racks = decoder.racks()
+        self._measured: PrivateMemory | None = None
+        self._measured_at = 0.0
 
     def __len__(self) -> int:
         return len(self._waiting) + len(self._reading) + len(self._writing)
@@ -183,7 +190,8 @@ class LeanBatch:
         for seats in (self._waiting, self._reading, self._writing):
             for seat in [seat for seat in seats if seat.stop.is_set()]:
                 self._leave(seat)
-                events += [(seat.ticket, event) for event in seat.finish("cancelled")]
+                last = seat.finish("cancelled", self._memory())
+                events += [(seat.ticket, event) for event in last]
 
     def _admit(self) -> None:
         held = sum(seat.tokens for seat in (*self._reading, *self._writing))
@@ -219,7 +227,14 @@ class LeanBatch:
         events.append((seat.ticket, said))
         if reason is not None:
             self._leave(seat)
-            events += [(seat.ticket, event) for event in seat.finish(reason)]
+            events += [(seat.ticket, event) for event in seat.finish(reason, self._memory())]
+
+    def _memory(self) -> PrivateMemory:
+        """The kernel takes milliseconds to count it, and all the others wait meanwhile."""
+        now = perf_counter()
+        if self._measured is None or now - self._measured_at > _MEASURED_S:
+            self._measured, self._measured_at = private_memory(), now
+        return self._measured
 
     def _leave(self, seat: _Seat) -> None:
         if seat in self._writing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import perf_counter
 
-from slm_explorer.engines.memory import private_memory
+from slm_explorer.engines.memory import PrivateMemory, private_memory
 from slm_explorer.types import FinishReason, GenerationStats
 
 
@@ -41,9 +41,16 @@ class GenerationClock:
             self._first = self._last
 
     def stats(
-        self, finish_reason: FinishReason, *, prompt_tokens: int, cached_tokens: int, seed: int
+        self,
+        finish_reason: FinishReason,
+        *,
+        prompt_tokens: int,
+        cached_tokens: int,
+        seed: int,
+        memory: PrivateMemory | None = None,
     ) -> GenerationStats:
-        memory = private_memory()
+        """`memory` is that of the process, read here where it is not given."""
+        memory = memory or private_memory()
         return GenerationStats(
             prompt_tokens=prompt_tokens,
             cached_tokens=cached_tokens,

@@ -44,6 +44,7 @@ from slm_explorer.types import (
 _ALIVE_EVERY_S = 0.25
 # Well under what the page waits between two redraws.
 _TOGETHER_S = 0.05
+_LONGEST_TOGETHER_S = 0.25
 
 
 class _Voice:
@@ -58,6 +59,11 @@ class _Voice:
     def say(self, message: FromWorker) -> None:
         with self._lock:
             self._connection.send(message)
+
+    def say_all(self, messages: list[FromWorker]) -> None:
+        if messages:
+            with self._lock:
+                self._connection.send(messages if len(messages) > 1 else messages[0])
 
 
 class StopSign:
@@ -176,19 +182,19 @@ def _answer_all(voice: _Voice, engine: Engine, inbox: _Inbox, spec: ModelSpec) -
             waiting.extend(_Together(voice, batch, inbox, spec).answer(item))
             continue
         run, stop = item
-        tell = _Telling(voice, run.ticket)
+        telling = _Telling(run.ticket)
         try:
             if isinstance(run.request, GenerateRequest):
                 for event in engine.generate(run.request, stop):
-                    tell(event)
+                    voice.say_all(telling.taken(event))
             elif isinstance(run.request, TaskRequest):
                 for result in engine.perform(run.request, stop):
-                    tell(result)
+                    voice.say_all(telling.taken(result))
             else:
                 for measured in engine.score(run.request, stop):
-                    tell(measured)
+                    voice.say_all(telling.taken(measured))
         except Exception as error:
-            tell(failure_of(error, spec.model))
+            voice.say_all(telling.taken(failure_of(error, spec.model)))
         finally:
             inbox.finished(run.ticket)
 
@@ -219,55 +225,62 @@ class _Together:
                 events = self._batch.step()
             except Exception as error:
                 for ticket in list(self._telling):
-                    self._end(ticket, failure_of(error, self._spec.model))
+                    self._voice.say_all(self._ended(ticket, failure_of(error, self._spec.model)))
                 return apart
+            said: list[FromWorker] = []
             for ticket, event in events:
                 if isinstance(event, Delta):
-                    self._telling[ticket](event)
+                    said += self._telling[ticket].taken(event, len(self._telling))
                 elif isinstance(event, Done):
-                    self._end(ticket, event)
+                    said += self._ended(ticket, event)
                 else:
-                    self._end(ticket, failure_of(event, self._spec.model))
+                    said += self._ended(ticket, failure_of(event, self._spec.model))
+            self._voice.say_all(said)
         return apart
 
     def _join(self, run: Run, stop: StopSign) -> None:
-        self._telling[run.ticket] = _Telling(self._voice, run.ticket)
+        self._telling[run.ticket] = _Telling(run.ticket)
         assert isinstance(run.request, GenerateRequest)
         try:
             self._batch.join(run.ticket, run.request, stop)
         except Exception as error:
-            self._end(run.ticket, failure_of(error, self._spec.model))
+            self._voice.say_all(self._ended(run.ticket, failure_of(error, self._spec.model)))
 
-    def _end(self, ticket: int, event: Done | Failed) -> None:
-        self._telling.pop(ticket)(event)
+    def _ended(self, ticket: int, event: Done | Failed) -> list[FromWorker]:
         self._inbox.finished(ticket)
+        return self._telling.pop(ticket).taken(event)
 
 
 class _Telling:
-    """Says an answer as it comes; tokens in quick succession travel together.
+    """What is said of an answer as it comes; tokens in quick succession travel together.
 
     Every message wakes two threads of the app, on cores that the engine computes with. What is
     held back goes with the next token or the end, so a model that needs longer for a token than
     tokens are held together is not held back at all.
     """
 
-    def __init__(self, voice: _Voice, ticket: int) -> None:
-        self._voice, self._ticket = voice, ticket
+    def __init__(self, ticket: int) -> None:
+        self._ticket = ticket
         self._held: Delta | None = None
-        self._said_at = -_TOGETHER_S
+        self._said_at: float | None = None
 
-    def __call__(self, event: Event) -> None:
+    def taken(self, event: Event, answers: int = 1) -> list[FromWorker]:
+        """What to say now, where so many answers are written at once: the more, the longer each
+        holds its tokens together. The first one waits for nothing.
+        """
+        said: list[FromWorker] = []
         if isinstance(event, Delta):
             self._held = event if self._held is None else self._held.then(event)
             now = time.monotonic()
-            if now - self._said_at < _TOGETHER_S:
-                return
+            together = min(_LONGEST_TOGETHER_S, _TOGETHER_S * max(1.0, answers / 4))
+            if self._said_at is not None and now - self._said_at < together:
+                return []
             self._said_at = now
             event, self._held = self._held, None
         elif self._held is not None:
-            self._voice.say(Said(self._ticket, self._held))
+            said.append(Said(self._ticket, self._held))
             self._held = None
-        self._voice.say(Said(self._ticket, event))
+        return [*said, Said(self._ticket, event)]
 
 
 def failure_of(error: Exception, what: str) -> Failed:

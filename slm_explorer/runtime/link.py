@@ -99,7 +99,9 @@ class Link:
         writer.start()
         try:
             while True:
-                self._heard(place.connection.recv())
+                message = place.connection.recv()
+                for each in message if isinstance(message, list) else [message]:
+                    self._heard(each)
         except (EOFError, OSError):
             pass  # The process is ending, or has ended: the only way out of here.
         finally:

@@ -78,3 +78,5 @@ class Alive:
 
 ToWorker = Load | Run | Cancel
 FromWorker = Loaded | LoadFailed | Said | Alive
+"""Several at once travel as a list: each message wakes a thread of the app, on cores that the
+engine computes with."""
