@@ -37,9 +37,10 @@ def answer(connection: Connection, ticket: int) -> list[Event]:
     events: list[Event] = []
     while not events or not isinstance(events[-1], Done | Failed):
         message = connection.recv()
-        if isinstance(message, Said):
-            assert message.ticket == ticket
-            events.append(message.event)
+        for each in message if isinstance(message, list) else [message]:
+            if isinstance(each, Said):
+                assert each.ticket == ticket
+                events.append(each.event)
     return events
 
 
