@@ -1,7 +1,8 @@
 """How fast one worker answers many at once: total tokens a second by the number of sequences, the
 same load one at a time, time to first token, and the fairness between visitors.
 
-`python scripts/measure_batch.py [MODEL] [--shape CARD] [--recipe int4] [--sequences 1,2,4,8,16,32]`
+`python scripts/measure_batch.py [MODEL] [--shape CARD] [--recipe int4] [--sequences 1,2,4,8,16,32]
+[--plain]`
 prints JSON lines. Each visitor asks for the same number of tokens after a prompt of its own; the
 two ways take turns, repeat by repeat, so that a machine that slows down slows both.
 """
@@ -16,9 +17,9 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -76,6 +77,10 @@ def main() -> int:
             for sequences in arguments.sequences:
                 for row in measure(services.manager, spec, load, sequences, arguments.repeats):
                     print(json.dumps(row), flush=True)
+            services.manager.close()
+            if arguments.plain:
+                for row in plain(spec, load, arguments.sequences, arguments.repeats):
+                    print(json.dumps(row), flush=True)
         except SlmError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
@@ -96,6 +101,37 @@ def measure(
         for way, kept in rounds.items():
             kept.append(_round(manager, spec, load, sequences, vocabulary, way))
     return [_row(spec, load, sequences, way, kept) for way, kept in rounds.items()]
+
+
+def plain(
+    spec: ModelSpec, load: Load, counts: Sequence[int], repeats: int
+) -> Iterator[dict[str, object]]:
+    """transformers' own `generate` on the uncompressed model: one batch of prompts of one length,
+    which begin and end together.
+    """
+    import torch
+
+    from slm_explorer.engines.checkpoint import load_model
+
+    torch.set_num_threads(spec.threads)
+    loaded = load_model(replace(spec, recipe="native"), lambda *_: None)
+    for count in counts:
+        prompts = torch.randint(loaded.info.vocab_size, (count, load.prompt_tokens))
+        rates = []
+        for number in range(repeats + 1):
+            started = perf_counter()
+            with torch.inference_mode():
+                loaded.model.generate(
+                    prompts, attention_mask=torch.ones_like(prompts), do_sample=False,
+                    min_new_tokens=load.max_tokens, max_new_tokens=load.max_tokens, pad_token_id=0,
+                )  # fmt: skip
+            if number:
+                rates.append(count * load.max_tokens / (perf_counter() - started))
+        yield {
+            "model": spec.model, "recipe": "native", "way": "transformers", "sequences": count,
+            "threads": spec.threads, "repeats": repeats, "total_tps": median(rates),
+            "total_tps_min": min(rates), "total_tps_max": max(rates),
+        }  # fmt: skip
 
 
 def _load(manager: ModelManager, spec: ModelSpec) -> int:
@@ -183,6 +219,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("model", nargs="?", default="sprout-5m")
     parser.add_argument("--shape", help="random weights in this card's real shape, instead")
     parser.add_argument("--recipe", default="native")
+    parser.add_argument("--plain", action="store_true", help="transformers' own batch as well")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--prompt-tokens", type=int, default=64)
     parser.add_argument("--max-tokens", type=int, default=64)

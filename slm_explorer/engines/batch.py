@@ -48,6 +48,8 @@ class BatchDecoder(Protocol):
 
     def read(self, ids: Tensor, cache: Cache) -> Generator[None, None, Tensor]: ...
 
+    def last_logits(self, ids: Tensor, cache: Cache) -> Tensor: ...
+
     def next_logits(self, ids: Tensor, racks: Sequence[Rack]) -> Tensor: ...
 
     def racks(self) -> Racks: ...
@@ -75,6 +77,7 @@ class _Seat:
         self._reading: Generator[None, None, Tensor] | None = None
         self._most = 1
         self.token: int | None = None
+        self.racked = False
 
     @property
     def tokens(self) -> int:
@@ -177,14 +180,27 @@ class LeanBatch:
 
     def _write(self, events: list[BatchEvent]) -> None:
         """A token for everybody whose prompt is read."""
-        racks = self._racks.ready()
-        by_cache = {id(seat.kept.cache): seat for seat in self._writing}
-        seats = [by_cache[id(cache)] for rack in racks for cache in rack.caches]
-        ids = torch.tensor([seat.token for seat in seats])
-        for seat, row in zip(seats, self._decoder.next_logits(ids, racks), strict=True):
+        first = self._writing[0]
+        if len(self._writing) == 1 and not first.racked:
+            # Nobody to share with: its own cache is as good, and needs no moving.
+            seats = [first]
+            logits = self._decoder.last_logits(torch.tensor([first.token]), first.kept.cache)[None]
+        else:
+            seats, logits = self._write_together()
+        for seat, row in zip(seats, logits, strict=True):
             assert seat.token is not None
             seat.kept.ids.append(seat.token)
             self._choose(seat, row, len(seats), events)
+
+    def _write_together(self) -> tuple[list[_Seat], Tensor]:
+        for seat in self._writing:
+            if not seat.racked:
+                self._racks.join(seat.kept.cache)
+                seat.racked = True
+        racks = self._racks.ready()
+        by_cache = {id(seat.kept.cache): seat for seat in self._writing}
+        seats = [by_cache[id(cache)] for rack in racks for cache in rack.caches]
+        return seats, self._decoder.next_logits(torch.tensor([seat.token for seat in seats]), racks)
 
     def _leave_stopped(self, events: list[BatchEvent]) -> None:
         for seats in (self._waiting, self._reading, self._writing):
@@ -212,7 +228,6 @@ class LeanBatch:
             logits = seat.read(self._decoder)
             if logits is not None:
                 self._reading.remove(seat)
-                self._racks.join(seat.kept.cache)
                 self._writing.append(seat)
                 self._choose(seat, logits, 1, events)
 
@@ -237,7 +252,7 @@ class LeanBatch:
         return self._measured
 
     def _leave(self, seat: _Seat) -> None:
-        if seat in self._writing:
+        if seat.racked:
             self._racks.leave(seat.kept.cache)
         for seats in (self._waiting, self._reading, self._writing):
             if seat in seats:

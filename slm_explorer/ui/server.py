@@ -51,6 +51,7 @@ def launch_arguments(services: Services) -> dict[str, Any]:
     from starlette.routing import Mount
     from starlette.staticfiles import StaticFiles
 
+    from slm_explorer.ui.frames import FirstScript
     from slm_explorer.ui.guard import Guard
     from slm_explorer.ui.security import SecurityHeaders
     from slm_explorer.ui.theme import build_theme
@@ -66,6 +67,7 @@ def launch_arguments(services: Services) -> dict[str, Any]:
             "middleware": [
                 Middleware(SecurityHeaders, space=services.settings.space),
                 Middleware(Guard, settings=services.settings),
+                Middleware(FirstScript),
             ],
             "routes": [scripts, lab_files(services)],
         },
@@ -96,6 +98,10 @@ def launch(services: Services) -> tuple[gr.Blocks, str]:
     page = build_app(services).queue(
         max_size=MAX_WAITING, default_concurrency_limit=64, api_open=False
     )
+    # Gradio looks a thousand times a second for work, which takes a twentieth of a core from the
+    # models, and a hundred times for progress bars, of which this page has none.
+    page._queue.sleep_when_free = 0.005
+    page._queue.progress_update_sleep_when_free = 0.5
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, prevent_thread_lock=True,

@@ -111,3 +111,21 @@ def test_the_writer_stays_in_reach_below_a_long_chat(visit: Visit) -> None:
     wait_idle(page)
     page.evaluate("scrollTo(0, 0)")
     expect(page.locator("#slm-send")).to_be_in_viewport()
+
+
+def test_an_endless_row_of_frames_is_slowed_and_can_be_cancelled(visit: Visit) -> None:
+    # What a frame asks for has the number of a frame, above zero, until the row is too long.
+    numbers = visit().evaluate(
+        """() => new Promise((resolve) => {
+            const seen = [];
+            const again = () => {
+                const id = requestAnimationFrame(again);
+                seen.push(id > 0);
+                if (id > 0) return;
+                cancelAnimationFrame(id);
+                resolve([seen, requestAnimationFrame(() => undefined) > 0]);
+            };
+            requestAnimationFrame(again);
+        })"""
+    )
+    assert numbers == [[True] * 59 + [False], False]
