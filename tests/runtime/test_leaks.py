@@ -27,7 +27,8 @@ def private_bytes(pid: int | str) -> int:
 
 def held() -> tuple[int, list[str], int]:
     """Private bytes of the app and its forkserver, open files (sockets and pipes without their
-    numbers), threads.
+    numbers), threads. What is read of processes is left out: the meters of another test's app may
+    be at it.
     """
     gc.collect()
     server = multiprocessing.forkserver._forkserver._forkserver_pid  # type: ignore[attr-defined]
@@ -35,7 +36,9 @@ def held() -> tuple[int, list[str], int]:
     for link in Path("/proc/self/fd").iterdir():
         # The one through which the folder is read is gone by now.
         with contextlib.suppress(FileNotFoundError):
-            files.append(str(link.readlink()).partition(":[")[0])
+            name = str(link.readlink()).partition(":[")[0]
+            if not name.startswith("/proc/"):
+                files.append(name)
     return private_bytes("self") + private_bytes(server), sorted(files), threading.active_count()
 
 
