@@ -29,6 +29,8 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         self.length = 0
         self._key_buffer: Tensor | None = None
         self._value_buffer: Tensor | None = None
+        # So many tokens were written or cleared; what lies behind may be no number at all.
+        self._clear = 0
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
@@ -41,6 +43,11 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         """The same with views of whole pages (see racks.py): the last tokens may be unwritten."""
         keys, values = self._append(key_states, value_states)
         room = whole_pages(self.length)
+        if room > self._clear:
+            # Masked, and yet an infinite value would spoil the sum.
+            keys[:, :, self._clear : room] = 0
+            values[:, :, self._clear : room] = 0
+            self._clear = room
         return keys[:, :, :room], values[:, :, :room]
 
     def hand_over(self) -> tuple[Tensor, Tensor]:
@@ -62,18 +69,19 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         if keys is None or values is None or end > keys.shape[-2]:
             keys = self._key_buffer = self._grown(keys, key_states, end)
             values = self._value_buffer = self._grown(values, value_states, end)
+            self._clear = self.length
             self.is_initialized = True
         keys[:, :, self.length : end] = key_states
         values[:, :, self.length : end] = value_states
         self.length = end
+        self._clear = max(self._clear, end)
         return keys, values
 
     def _grown(self, buffer: Tensor | None, states: Tensor, needed: int) -> Tensor:
         capacity = max(needed, self.length + self.length // 2)
         capacity = -(-capacity // _GROWTH) * _GROWTH
         batch, heads, _, width = states.shape
-        # Zeros, since what is not yet written is read with the rest of its page, and masked.
-        grown = states.new_zeros(batch, heads, capacity, width)
+        grown = states.new_empty(batch, heads, capacity, width)
         if buffer is not None:
             grown[:, :, : self.length] = buffer[:, :, : self.length]
         return grown

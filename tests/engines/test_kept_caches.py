@@ -12,6 +12,7 @@ from transformers import AutoConfig
 
 from slm_explorer.engines.base import Engine
 from slm_explorer.engines.kv_cache import BufferedLayer, ConversationCaches, KeptCache, new_cache
+from slm_explorer.engines.racks import PAGE
 from slm_explorer.types import Sampling
 from tests.engines.answers import Said, StopAfter, ask, request
 from tests.engines.conftest import Checkpoint, load
@@ -77,6 +78,24 @@ def test_a_buffered_layer_holds_what_was_appended_while_it_grows() -> None:
         assert torch.equal(got_values, -keys[:, :, :start])
     layer.crop(-600)
     assert torch.equal(layer.update(keys[:, :, 100:101], keys[:, :, :1])[0], keys[:, :, :101])
+
+
+def test_what_a_page_does_not_hold_yet_is_zero_and_no_other_page_is_touched() -> None:
+    layer = BufferedLayer()
+    keys = torch.randn(1, 2, 200, 8)
+    layer.update(keys[:, :, :100], keys[:, :, :100])
+    for buffer in (layer._key_buffer, layer._value_buffer):
+        assert buffer is not None
+        buffer[:, :, 100:] = float("nan")  # as memory may come
+    for end in (101, 128, 129):
+        start = layer.length
+        for kept in layer.update_pages(keys[:, :, start:end], keys[:, :, start:end]):
+            room = -(-end // PAGE) * PAGE
+            assert kept.shape[2] == room
+            assert torch.equal(kept[:, :, :end], keys[:, :, :end])
+            assert torch.equal(kept[:, :, end:], torch.zeros_like(kept[:, :, end:]))
+            assert layer._key_buffer is not None
+            assert layer._key_buffer[:, :, room:].isnan().all()
 
 
 PROMPT = tuple(range(10, 60))
