@@ -16,7 +16,7 @@ from transformers.pytorch_utils import Conv1D
 from slm_explorer.compression.architectures import FAMILIES, structure_reason
 from slm_explorer.compression.calibration import windows_of
 from slm_explorer.compression.influence import blocks_of
-from slm_explorer.compression.recipes import parse_recipe
+from slm_explorer.compression.recipes import parse_recipe, why_not
 from slm_explorer.compression.structure import (
     apply_structure,
     measure_influence,
@@ -65,11 +65,18 @@ def config_of(folder: Path) -> dict[str, Any]:
     return values
 
 
-def skip_where_refused(step: str, value: float, folder: Path) -> None:
-    reason = structure_reason(step, value, config_of(folder))
-    if reason is not None:
-        assert reason.endswith(".")
-        pytest.skip(reason)
+def refused(step: str, value: float, folder: Path) -> bool:
+    """Whether this kind of model cannot take the step; then a recipe with it, and one that goes on
+    from it, must be refused in the same words.
+    """
+    config = config_of(folder)
+    reason = structure_reason(step, value, config)
+    if reason is None:
+        return False
+    assert reason.endswith(".")
+    for recipe in (f"{step}:{value:g}", f"{step}:{value:g}+int8"):
+        assert reason in str(why_not(recipe, config))
+    return True
 
 
 def layers_named(model: Any, names: Iterable[str]) -> list[Any]:
@@ -87,7 +94,8 @@ def silence(layer: Any, columns: Tensor) -> None:
 
 
 def test_a_model_without_a_layer_is_the_model_that_skips_it(parent: Path, tmp_path: Path) -> None:
-    skip_where_refused("drop-layers", 1, parent)
+    if refused("drop-layers", 1, parent):
+        return
     detail = apply("drop-layers:1", parent, tmp_path / "child")
     layers, influence = detail["dropped"], detail["influence"]
     assert isinstance(layers, list)
@@ -113,7 +121,8 @@ def test_a_model_without_a_layer_is_the_model_that_skips_it(parent: Path, tmp_pa
 
 
 def test_neurons_that_nobody_reads_are_the_ones_to_go(parent: Path, tmp_path: Path) -> None:
-    skip_where_refused("prune-mlp", 25, parent)
+    if refused("prune-mlp", 25, parent):
+        return
     mlp = FAMILIES[config_of(parent)["model_type"]].mlp
     assert mlp is not None
     model = loaded(parent).model
@@ -132,7 +141,8 @@ def test_neurons_that_nobody_reads_are_the_ones_to_go(parent: Path, tmp_path: Pa
 
 
 def test_heads_that_nobody_reads_are_the_ones_to_go(parent: Path, tmp_path: Path) -> None:
-    skip_where_refused("prune-heads", 50, parent)
+    if refused("prune-heads", 50, parent):
+        return
     names = FAMILIES[config_of(parent)["model_type"]].attention
     assert names is not None
     model = loaded(parent).model

@@ -84,3 +84,8 @@ def llama(hub_id: str = "some-one/Tiny.Llama-1", **more: object) -> Repository:
 @pytest.fixture
 def tiny(hub: Hub) -> Repository:
     return hub.add(llama())
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
