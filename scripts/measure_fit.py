@@ -47,6 +47,7 @@ SHAPES = (
     "phi-1-5:512",
     "olmo-2-0425-1b-instruct:512",
     "stablelm-3b-4e1t:512",
+    "smollm3-3b:512",
 )
 _WRITTEN = 2
 

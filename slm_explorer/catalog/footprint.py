@@ -19,14 +19,15 @@ RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4", "int4-refined", "int4
 """What a footprint can be estimated for."""
 
 # Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
-# engine and transformers' model code preloaded, at its peak and once loaded. Models from a hidden
-# size of 512 on bring in wider kernels and their scratch memory. Measured with torch 2.13.0 CPU,
-# transformers 5.23.0, Linux x86_64, November 2026.
-BASE_BYTES = 34_000_000
+# engine and transformers' model code preloaded, at its peak and once loaded. About 16 MB of it are
+# pages of torch's library, private as long as no other worker reads them too: the low end is
+# without them. Models from a hidden size of 512 on bring in wider kernels and their scratch memory.
+# Measured with torch 2.13.0 CPU, transformers 5.23.0, Linux x86_64, November 2026.
+BASE_BYTES = 52_000_000
 BASE_LOW_BYTES = 24_000_000
-LOADED_BASE_BYTES = 29_000_000
-WIDE_BASE_BYTES = 14_000_000
-WIDE_LOADED_BASE_BYTES = 7_000_000
+LOADED_BASE_BYTES = 46_000_000
+WIDE_BASE_BYTES = 4_000_000
+WIDE_LOADED_BASE_BYTES = 6_000_000
 _WIDE = 512
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512
@@ -41,6 +42,7 @@ _KEPT = 2
 _GROWN = 0.25
 # Quantized matrices that are laid side by side leave gaps of about this share.
 _FUSED = 0.1
+_RESTORED_WEIGHTS = 2**22
 # Loads that a correction needs.
 _MIN_LOADS = 3
 # Allocators keep freed blocks and round sizes up.
@@ -171,13 +173,13 @@ def weights_bytes(found: ModelNumbers, recipe: str) -> int:
 
 
 def _packing(found: ModelNumbers, width: int) -> int:
-    """Bytes that packing takes for a moment: a copy of matrices side by side and a reordered one,
-    of a head apart or of one layer's MLP, whose originals are given back after the layer only.
+    """Bytes that packing takes for a moment: a reordered copy of a head apart, or a copy of one
+    layer's matrices side by side and a reordered one, whose originals are given back after it.
     """
     if not found.lean or width != 2:
         return 0
     layer = 2 * (found.hidden or 0) * (found.intermediate or 0)
-    return max(3 * layer, 2 * found.head) * width
+    return max(3 * layer, found.head) * width
 
 
 def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) -> int | None:
@@ -197,8 +199,14 @@ def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) 
     pairs = (found.heads or 0) * piece * tokens
     scores = pairs * width if tokens > piece or whole else 0
     if found.eager:
-        # Scores, masked scores and their softmax, in float32.
-        scores = 3 * 4 * pairs
-    # oneDNN reorders a bf16 matrix that was not packed before for every product, the head's too.
-    reordered = 0 if packed or found.lean or width != 2 else found.vocab * found.hidden * width
+        # Scores, masked scores and their softmax, in float32; a little more was seen.
+        scores = (3 * 4 + 1) * pairs
+    if packed:
+        # compression/matrices.py restores so much of a matrix at once to read a long prompt.
+        reordered = min(_RESTORED_WEIGHTS, 2 * found.hidden * wide) * width
+    elif found.lean or width != 2:
+        reordered = 0
+    else:
+        # oneDNN reorders a bf16 matrix that was not packed before for every product, the head too.
+        reordered = found.vocab * found.hidden * width
     return _KEPT * piece * values * width + scores + reordered + 8 * found.vocab + found.masks

@@ -2,10 +2,12 @@
 who else is answered in the same step.
 
 Kernels sum in another order for one row than for many. Which ones do is asked of the kernels
-themselves, once, when a model is loaded. On an AVX-512 processor with bf16 instructions (torch
-2.13): torch's int8 and int4 kernels never do; oneDNN's bf16 product does where the inputs are
-wider than 1,024, and then only for one row, so that one is given a twin; float32 products
-always do, so their rows are multiplied one by one, and a batch gains little.
+themselves: of one row beside another when a model is loaded, since that settles how a row alone
+is multiplied, of more rows when a batch first needs them, since every number of rows leaves
+kernels of its own in memory. On an AVX-512 processor with bf16 instructions (torch 2.13): torch's
+int8 and int4 kernels never do; oneDNN's bf16 product does where the inputs are wider than 1,024,
+and then only for one row, so that one is given a twin; float32 products always do, so their rows
+are multiplied one by one, and a batch gains little.
 """
 
 from __future__ import annotations
@@ -41,24 +43,52 @@ class SteadyRows:
     def __init__(self, dtype: torch.dtype) -> None:
         self._dtype = dtype
         self._ways: dict[object, Way] = {}
+        self._ways_of_many: dict[object, Way] = {}
 
     def steady(self, project: Projection, features: int) -> Projection:
         """The same product, [rows, features] to [rows, outputs], for a token of each of some
         sequences: every row comes out as if it were alone.
         """
-        generator = torch.Generator().manual_seed(0)
-        probe = torch.randn(BATCH_ROWS, features, generator=generator).to(self._dtype)
+        probe = self._probe(features)
         with torch.inference_mode():
             key = (*_kind(project), features, project(probe[:1]).shape[1])
         if key not in self._ways:
-            self._ways[key] = self._way(project, probe)
+            self._ways[key] = self._way(project, probe, key)
         return self._ways[key](project)
 
-    def _way(self, project: Projection, probe: Tensor) -> Way:
-        ways: list[Way] = [_whole, _few, _with_twin]
+    def _probe(self, features: int) -> Tensor:
+        generator = torch.Generator().manual_seed(0)
+        return torch.randn(BATCH_ROWS, features, generator=generator).to(self._dtype)
+
+    def _way(self, project: Projection, probe: Tensor, key: object) -> Way:
+        def later(alone: Projection) -> Projection:
+            return self._asked_later(alone, key, probe.shape[1])
+
         if self._dtype is torch.bfloat16 and _is_plain(project) and probe.shape[1] > _NARROW:
-            ways = [_with_twin]
-        return next((way for way in ways if _rows_are_steady(way(project), probe)), _one_by_one)
+            return lambda project: later(_with_twin(project))
+        if _rows_are_steady(project, probe, (2,)):
+            return later
+        if _rows_are_steady(_with_twin(project), probe):
+            return lambda project: _whole(_with_twin(project))
+        return _one_by_one
+
+    def _asked_later(self, alone: Projection, key: object, features: int) -> Projection:
+        """A row goes through `alone`; how several do is asked when they first come."""
+        several: Projection | None = None
+
+        def product(rows: Tensor) -> Tensor:
+            nonlocal several
+            if rows.shape[0] == 1:
+                return alone(rows)
+            if several is None:
+                if key not in self._ways_of_many:
+                    probe = self._probe(features)
+                    ways = (way for way in (_whole, _few) if _rows_are_steady(way(alone), probe))
+                    self._ways_of_many[key] = next(ways, _one_by_one)
+                several = self._ways_of_many[key](alone)
+            return several(rows)
+
+        return product
 
 
 def _kind(project: Projection) -> tuple[object, ...]:
@@ -76,9 +106,12 @@ def _is_plain(project: Projection) -> bool:
 
 
 @torch.inference_mode()
-def _rows_are_steady(project: Projection, probe: Tensor) -> bool:
+def _rows_are_steady(project: Projection, probe: Tensor, counts: tuple[int, ...] = _COUNTS) -> bool:
     alone = torch.cat([project(row) for row in torch.split(probe, 1)])
-    return all(torch.equal(project(probe[:count]), alone[:count]) for count in _COUNTS)
+    return all(
+        torch.equal(torch.cat([project(rows) for rows in torch.split(probe, count)]), alone)
+        for count in counts
+    )
 
 
 def _whole(project: Projection) -> Projection:
@@ -100,11 +133,7 @@ def _in_pieces(project: Projection, most: int) -> Projection:
 
 def _with_twin(project: Projection) -> Projection:
     def product(rows: Tensor) -> Tensor:
-        if rows.shape[0] == 1:
-            return project(rows.expand(2, -1))[:1]
-        if rows.shape[0] <= BATCH_ROWS:
-            return project(rows)
-        return torch.cat([product(piece) for piece in torch.split(rows, BATCH_ROWS)])
+        return project(rows.expand(2, -1))[:1] if rows.shape[0] == 1 else project(rows)
 
     return product
 

@@ -69,7 +69,9 @@ def _packed(linears: Sequence[nn.Linear]) -> Projection:
     """The layers side by side in oneDNN's blocked layout. A plain bf16 matmul reorders the
     weight for every token; this one does not.
     """
-    joined = torch.cat([linear.weight.detach() for linear in linears])
+    weights = [linear.weight.detach() for linear in linears]
+    # A head can be a sixth of a model: one alone is not copied before it is reordered.
+    joined = weights[0] if len(weights) == 1 else torch.cat(weights)
     weight = torch.ops.mkldnn._reorder_linear_weight(joined, 1)
     biases = [linear.bias.detach() for linear in linears if linear.bias is not None]
     bias = torch.cat(biases) if biases else None

@@ -120,7 +120,12 @@ def test_a_quota_measures_the_containers_own_share(tmp_path: Path) -> None:
     assert "container's own use" in cpu.source
 
 
+def _threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "meters"}
+
+
 def test_the_thread_samples_for_everyone_and_keeps_a_bounded_history() -> None:
+    others = _threads()  # an app of another test may run yet
     meters = Sampler(lambda: (), lambda: 1, interval_s=0.01, history_s=0.05)
     meters.start()
     meters.start()
@@ -133,11 +138,11 @@ def test_the_thread_samples_for_everyone_and_keeps_a_bounded_history() -> None:
         history = meters.history()
         assert len(history) == 5
         assert [s.at for s in history] == sorted(s.at for s in history)
-        assert [t.name for t in threading.enumerate()].count("meters") == 1
+        (mine,) = _threads() - others
     finally:
         meters.stop()
         meters.stop()
-    assert "meters" not in [t.name for t in threading.enumerate()]
+    assert not mine.is_alive()
 
 
 def test_it_can_be_started_again() -> None:
