@@ -1,7 +1,4 @@
-"""Entry for Hugging Face Spaces and for `python app.py`.
-
-Worker processes run this file again as `__mp_main__`, so nothing heavy may be imported above.
-"""
+"""Entry for Hugging Face Spaces and for `python app.py`."""
 
 if __name__ == "__main__":
     from slm_explorer.cli import main

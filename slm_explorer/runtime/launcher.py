@@ -10,8 +10,11 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from importlib.machinery import ModuleSpec
 from multiprocessing import forkserver, resource_tracker
 from typing import Protocol
 
@@ -112,10 +115,26 @@ class LocalLauncher:
         with ExitStack() as undo:
             undo.callback(ours.close)
             # While a copy of the worker's end is open here, its death would not be noticed.
-            with closing(theirs), self._lock:
+            with closing(theirs), self._lock, _without_main():
                 worker.start()
             undo.pop_all()
         return _LocalPlace(worker, ours, self._lock)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Processes started meanwhile do not run this process's main module again.
+
+    A worker needs nothing of it, and whatever it imports would take time and memory in each.
+    Multiprocessing passes over a main module that was started with `python -m PACKAGE`.
+    """
+    main = sys.modules["__main__"]
+    before = main.__spec__
+    main.__spec__ = ModuleSpec("slm_explorer.__main__", None)
+    try:
+        yield
+    finally:
+        main.__spec__ = before
 
 
 class _LocalPlace:

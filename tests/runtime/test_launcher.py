@@ -181,6 +181,23 @@ def test_workers_are_offline_report_nothing_and_ignore_the_terminal(local: Local
     place.connection.close()
 
 
+def started(code: str, folder: Path) -> tuple[str, str]:
+    """What a program prints that starts workers of its own: stdout and stderr."""
+    script = folder / "main.py"
+    script.write_text(code)
+    root = Path(__file__).parent.parent.parent
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.stdout, done.stderr
+
+
 def test_a_worker_has_torch_preloaded_and_the_app_has_not(tmp_path: Path) -> None:
     code = """
 import sys, threading
@@ -198,19 +215,26 @@ if __name__ == "__main__":
     place.connection.close()
     place.reap()
 """
-    script = tmp_path / "main.py"
-    script.write_text(code)
-    root = Path(__file__).parent.parent.parent
-    done = subprocess.run(
-        [sys.executable, str(script)],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert (done.stdout, done.stderr) == ("app False\nworker True\n", "")
+    assert started(code, tmp_path) == ("app False\nworker True\n", "")
+
+
+def test_a_worker_does_not_run_the_app_s_main_module_again(tmp_path: Path) -> None:
+    code = """
+from slm_explorer.runtime.launcher import LocalLauncher
+from slm_explorer.runtime.wire import Load, Loaded
+from slm_explorer.types import ModelSpec
+
+before = __spec__
+spec = ModelSpec("echo", None, engine="echo")
+place = LocalLauncher().start(spec)
+place.connection.send(Load(spec))
+while not isinstance(place.connection.recv(), Loaded):
+    pass
+print("loaded", __spec__ is before)
+place.connection.close()
+place.reap()
+"""
+    assert started(code, tmp_path) == ("loaded True\n", "")
 
 
 def test_where_there_is_no_forkserver_workers_are_spawned(monkeypatch: pytest.MonkeyPatch) -> None:
