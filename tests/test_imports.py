@@ -114,7 +114,7 @@ def test_the_web_process_has_no_torch() -> None:
         "from slm_explorer.services import build_services;"
         "from slm_explorer.settings import Settings;"
         "services = build_services(Settings.from_env());"
-        "slm_explorer.ui.app.build_app(services);"
+        "slm_explorer.ui.app.build_app(services, slm_explorer.ui.live.LiveRuns());"
         "print(sorted({'torch', 'transformers', 'optimum'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

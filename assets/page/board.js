@@ -1,17 +1,19 @@
 // The chat: each prompt across the whole width, and under it one column a lane.
 
 import { bar, button, copy, h } from "./dom.js";
+import { follow, latest } from "./live.js";
 import { result } from "./results.js";
 
 export function board(value, { trigger, redraw, local }) {
   document.body.toggleAttribute("data-running", value.running);
+  follow(value.live, local, redraw);
   const lanes = value.lanes;
   const columns = `--lanes:${Math.max(1, lanes.length)}`;
   const notice = h("p", { class: "slm-error slm-notice", role: "alert", hidden: value.notice ? null : "" }, value.notice);
   if (!value.turns.length) return [empty(value, columns, trigger), notice];
   return [
     h("div", { class: "slm-turns", style: columns, role: "log", "aria-busy": String(value.running) },
-      value.turns.map((turn, index) => [
+      latest(value, local).map((turn, index) => [
         prompt(turn, index, index === value.turns.length - 1, { trigger, redraw, local, value }),
         h("div", { class: "slm-answers" }, lanes.map((lane) => answer(turn.answers[lane.slot], lane, trigger))),
       ])),

@@ -16,7 +16,7 @@ import { strip } from "./strip.js";
 
 const VIEWS = { advisor, board, code, downloads, hours, hub, local, meters, shape, strip, uses, ...catalogViews, ...classViews, ...labViews };
 
-const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]");
+const tab = () => document.querySelector("#slm-tabs button[role=tab][aria-selected=true]")?.textContent.trim();
 
 function go(name, meter) {
   for (const each of document.querySelectorAll("#slm-tabs button[role=tab]"))
@@ -26,12 +26,12 @@ function go(name, meter) {
 }
 
 // Answers for gr.Timer: nothing polls in a hidden page, and the meters and the lab only on their
-// own tabs; the meters and the class bring the strip along.
+// own tabs.
 function timers() {
   const active = (on) => ({ __type__: "update", active: on });
   const shown = !document.hidden;
-  const here = tab()?.textContent.trim();
-  return [active(shown && here !== "Meters" && here !== "Class"), active(shown && here === "Meters"), active(shown && here === "Lab")];
+  const here = tab();
+  return [active(shown && here === "Meters"), active(shown && here === "Lab")];
 }
 
 export function mount(name, element, props, trigger, watch) {
@@ -40,7 +40,7 @@ export function mount(name, element, props, trigger, watch) {
   const redraw = () => {
     if (name === "uses") setTimeout(shorten);
     const follow = name === "board" && props.value.running && nearEnd();
-    patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go, element })).children);
+    patch(element, h("div", {}, VIEWS[name](props.value, { trigger, redraw, local, props, go, tab, element })).children);
     if (follow) scrollTo(0, document.documentElement.scrollHeight);
   };
   element.classList.add(`slm-${name}`);

@@ -119,10 +119,13 @@ def ask(page: Page, prompt: str) -> float:
 
 
 def await_end(page: Page, timeout_s: float = 300) -> list[Seen]:
-    """Everything seen until all lanes have ended."""
+    """Everything seen until all lanes have ended. Looks for that twice a second: as it would
+    otherwise, in every frame, the browser would draw sixty a second for the measurement alone.
+    """
     page.wait_for_function(
         "() => window.seen.length && window.seen.at(-1)[1].length && window.seen.at(-1)[1]"
         ".every((lane) => ['done', 'failed', 'stopped'].includes(lane.status))",
+        polling=500,
         timeout=timeout_s * 1000,
     )
     return [

@@ -42,8 +42,8 @@ from slm_explorer.types import (
 
 # An engine that polls its stop flag is alive; the app hears of it this often at most.
 _ALIVE_EVERY_S = 0.25
-# Well under what the page waits between two redraws.
-_TOGETHER_S = 0.05
+# Ten times a second already looks continuous.
+_TOGETHER_S = 0.1
 _LONGEST_TOGETHER_S = 0.25
 
 

@@ -12,6 +12,7 @@ from slm_explorer.ui.catalog_tab import CatalogTab
 from slm_explorer.ui.chat_tab import ChatTab
 from slm_explorer.ui.class_tab import ClassTab
 from slm_explorer.ui.lab_tab import LabTab
+from slm_explorer.ui.live import LiveRuns
 from slm_explorer.ui.meters_tab import MetersTab, Strip
 from slm_explorer.ui.models import ModelList
 from slm_explorer.ui.runs import Runs
@@ -20,9 +21,9 @@ from slm_explorer.ui.runs import Runs
 _SWITCH_TIMERS = "() => window.slm.timers()"
 
 
-def build_app(services: Services) -> gr.Blocks:
-    """The whole page. Loads no model and reads no weights; the sampler is started by whoever
-    serves the page.
+def build_app(services: Services, live: LiveRuns) -> gr.Blocks:
+    """The whole page; its chat is seen through `live` too. Loads no model and reads no weights; the
+    sampler is started by whoever serves the page.
     """
     # Whoever sits at this machine may see and use more of it than a visitor.
     trusted = services.settings.trusted
@@ -33,7 +34,7 @@ def build_app(services: Services) -> gr.Blocks:
         strip = Strip(services)
         with gr.Tabs(elem_id="slm-tabs") as tabs:
             with gr.Tab("Chat", id="chat") as chat_item:
-                chat = ChatTab(services, models, runs)
+                chat = ChatTab(services, models, runs, live)
             with gr.Tab("Catalog", id="catalog") as catalog_item:
                 catalog = CatalogTab(services, models)
             with gr.Tab("Lab", id="lab") as lab_item:
@@ -52,7 +53,7 @@ def build_app(services: Services) -> gr.Blocks:
         timers: dict[str, Any] = {
             "fn": None,
             "inputs": None,
-            "outputs": [strip.timer, meters.timer, lab.timer],
+            "outputs": [meters.timer, lab.timer],
             "js": _SWITCH_TIMERS,
             "queue": False,
             "show_progress": "hidden",
@@ -72,8 +73,6 @@ def build_app(services: Services) -> gr.Blocks:
             return gr.Tabs(selected="class") if "class" in request.query_params else gr.skip()
 
         page.load(to_the_class, None, tabs, queue=False, show_progress="hidden",
-                  api_visibility="private")  # fmt: skip
-        page.load(strip.read, None, strip.html, queue=False, show_progress="hidden",
                   api_visibility="private")  # fmt: skip
 
         # A closed tab: the stream ends at its next yield, and this ends it where none comes.

@@ -9,6 +9,7 @@ from slm_explorer.tasks import AskContext, Task, TaskStats
 from slm_explorer.types import GenerationStats
 from slm_explorer.ui.conversation import ENDED, LETTERS, Answer, Conversation, Turn
 from slm_explorer.ui.examples import example_groups
+from slm_explorer.ui.live import Live
 from slm_explorer.ui.meters_rows import energy_title, joules
 from slm_explorer.ui.models import Choice
 from slm_explorer.ui.results import result_view
@@ -37,16 +38,17 @@ def board_view(
     names: dict[str, Choice],
     *,
     use: Task = "chat",
-    running: bool = False,
+    live: Live | None = None,
     notice: str = "",
     missing: str = "",
 ) -> dict[str, object]:
-    """The whole chat. `notice` is a sentence about what was just asked and refused, `missing`
-    says what to do where no lane can answer.
+    """The whole chat. `live` is the run that the lanes are at, `notice` a sentence about what was
+    just asked and refused, `missing` says what to do where no lane can answer.
     """
     return {
         "use": use,
-        "running": running,
+        "running": live is not None,
+        "live": {"ticket": live.ticket, "flush": live.flush} if live else None,
         "notice": notice,
         "missing": missing,
         "lanes": [_lane(lane) for lane in lanes],
@@ -54,13 +56,22 @@ def board_view(
             {
                 "prompt": writer_of(turn.prompt)[0],
                 "context": turn.prompt.context if isinstance(turn.prompt, AskContext) else "",
-                "answers": [_answer(turn, slot, names) for slot in range(len(turn.answers))],
+                "answers": _answers(turn, names),
             }
             for turn in chat.turns
         ],
         # Shown before the first prompt only; a stream need not carry them.
         "examples": [] if chat.turns else example_groups(use),
     }
+
+
+def newest_answers(chat: Conversation, names: dict[str, Choice]) -> dict[str, object]:
+    """The answers to the newest prompt, and which it is."""
+    return {"turn": len(chat.turns) - 1, "answers": _answers(chat.turns[-1], names)}
+
+
+def _answers(turn: Turn, names: dict[str, Choice]) -> list[dict[str, object] | None]:
+    return [_answer(turn, slot, names) for slot in range(len(turn.answers))]
 
 
 def _lane(lane: Lane) -> dict[str, object]:

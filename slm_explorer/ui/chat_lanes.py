@@ -14,11 +14,12 @@ from slm_explorer.catalog.uses import uses_of
 from slm_explorer.services import Services
 from slm_explorer.tasks import Task
 from slm_explorer.ui import conversation as chats
-from slm_explorer.ui.board import Lane, board_view
+from slm_explorer.ui.board import Lane, board_view, newest_answers
 from slm_explorer.ui.chat_state import Chat, Shelf, Workspace, fresh_workspace
 from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS
 from slm_explorer.ui.lane_settings import FIELDS, chips, of_scope
+from slm_explorer.ui.live import Live
 from slm_explorer.ui.models import ModelList, default_lanes, for_what
 from slm_explorer.ui.runs import Runs
 from slm_explorer.ui.uses import USES
@@ -40,7 +41,8 @@ class Lanes:
         """Whether this browser's lanes are answering: then the stream owns the board."""
         return self.runs.busy(session_of(request))
 
-    def board(self, chat: Chat, *, running: bool = False, notice: str = "") -> dict[str, object]:
+    def board(self, chat: Chat, *, live: Live | None = None, notice: str = "") -> dict[str, object]:
+        """Everything; `live` is the run that the lanes are at."""
         known, settings = self.models.choices(), USES[chat.use].settings
         lanes = [
             Lane(slot, known.get(chat.models[slot] or ""), chips(chat.book, slot, settings))
@@ -51,10 +53,14 @@ class Lanes:
             lanes,
             known,
             use=chat.use,
-            running=running,
+            live=live,
             notice=notice,
             missing="" if lanes else self._missing(chat.use),
         )
+
+    def newest(self, chat: Chat) -> dict[str, object]:
+        """Of a board that is shown already, what a run changes."""
+        return newest_answers(chat.conversation, self.models.choices())
 
     def _missing(self, use: Task) -> str:
         if self.models.choices(use):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from secrets import token_urlsafe
 from typing import Any
 
@@ -24,6 +25,7 @@ from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Answer, Conversation
 from slm_explorer.ui.examples import examples
 from slm_explorer.ui.lane_settings import SettingsBook, chips, of_lane
+from slm_explorer.ui.live import LiveRuns
 from slm_explorer.ui.models import ModelList, default_lanes
 from slm_explorer.ui.runs import Run, Runs
 from slm_explorer.ui.stream import Source, coalesce
@@ -40,9 +42,10 @@ _QUICK: dict[str, Any] = {
 class ChatTab:
     """Builds the tab inside the current Blocks and wires it."""
 
-    def __init__(self, services: Services, models: ModelList, runs: Runs) -> None:
+    def __init__(self, services: Services, models: ModelList, runs: Runs, live: LiveRuns) -> None:
         self._services = services
         self._runs = runs
+        self._live = live
         self._gpu = zero_gpu(services.chat)
         self._lanes = lanes = Lanes(services, models, runs)
         choices = models.choices("chat")
@@ -209,8 +212,8 @@ class ChatTab:
     async def _run(
         self, request: gr.Request, chat: Chat | None
     ) -> AsyncIterator[tuple[Conversation | object, object]]:
-        """Answer every prompt in line, in all lanes; yields whole values, so that Gradio can
-        send differences.
+        """Answer every prompt in line, in all lanes. Yields what begins and ends it, and what lies
+        between where the page does not ask for that itself.
         """
         if chat is None:
             yield gr.skip(), gr.skip()
@@ -222,19 +225,23 @@ class ChatTab:
             yield gr.skip(), gr.skip()
             return
         together = chat.mode == "race"
+        live = self._live.start()
         try:
             while chat.conversation.todo and not run.ended:
                 answers = {slot: self._answer_to_come(chat, slot, together) for slot in slots}
                 chat = replace(chat, conversation=chats.begin(chat.conversation, answers))
-                yield chat.conversation, self._lanes.board(chat, running=True)
+                yield chat.conversation, self._lanes.board(chat, live=live)
                 gpu = self._gpu_turn(chat, session)
                 sources = {slot: self._source(chat, slot, run, session, gpu) for slot in slots}
                 async with aclosing(coalesce(sources, together=together)) as batches:
                     async for batch in batches:
                         after = chats.advance(chat.conversation, batch)
                         chat = replace(chat, conversation=after)
-                        yield after, self._lanes.board(chat, running=True)
+                        live.show(partial(self._lanes.newest, chat))
+                        if not live.heard:
+                            yield after, self._lanes.board(chat, live=live)
         finally:
+            self._live.finish(live)
             self._runs.finish(session, run)
         chat = replace(chat, conversation=replace(chat.conversation, todo=()))
         yield chat.conversation, self._lanes.board(chat)

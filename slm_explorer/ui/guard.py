@@ -40,7 +40,7 @@ WORK = {"session": Rate(30, 2), "address": Rate(120, 60)}
 _API = "/gradio_api"
 _READ = re.compile(
     r"/|/(config|robots\.txt|favicon\.ico|theme\.css|manifest\.json)/?"
-    r"|/(assets|static|svelte|slm|slm-lab|pwa_icon)(/.*)?"
+    r"|/(assets|static|svelte|slm|slm-lab|slm-live|pwa_icon)(/.*)?"
     rf"|{_API}/(info|openapi\.json|theme\.css|startup-events|app_id|login_check|queue/data)/?"
     rf"|{_API}/heartbeat/[^/]+|{_API}/call/(v2/)?[^/]+/[^/]+"
 )

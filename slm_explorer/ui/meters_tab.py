@@ -25,13 +25,13 @@ _QUIET: dict[str, Any] = {
 
 
 class Strip:
-    """The header strip, on every tab. Sends `visibility` when the page is hidden or shown."""
+    """The header strip, on every tab. The page asks for it itself, see live.py, but where a tab's
+    own news bring it along. Sends `visibility` when the page is hidden or shown.
+    """
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self.html = view("strip", {}, sends=("visibility",), elem_id="slm-strip")
-        self.timer = gr.Timer(TICK_S)
-        self.timer.tick(self.read, None, self.html, **_QUIET)
 
     def read(self) -> dict[str, object]:
         return strip_view(self._services.sampler.latest())
@@ -52,8 +52,7 @@ class MetersTab:
         self.hours = view(
             "hours", {}, sends=("show_hours", "save_seconds", "save_minutes"), elem_id="slm-hours"
         )
-        # Outside its tab's visit it is inactive, and the strip's is inactive during it: one
-        # request brings both. See the switch in app.py.
+        # Inactive but while its tab is seen, see the switch in app.py; brings the strip along.
         self.timer = gr.Timer(TICK_S, active=False)
         self.timer.tick(self.read_both, None, [self.html, strip.html], **_QUIET)
         self.html.end_worker(self._unload, None, self.html, **_QUIET)

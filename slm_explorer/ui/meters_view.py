@@ -33,6 +33,7 @@ def strip_view(snapshot: Snapshot) -> dict[str, object]:
     workers = [worker for worker in snapshot.workers if worker.phase != "dead"]
     names = ", ".join(worker.spec.model for worker in workers)
     return {
+        "at": snapshot.at,
         "alarm": alarm_of(snapshot).sentence,
         "items": [
             {

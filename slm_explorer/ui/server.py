@@ -13,6 +13,7 @@ from slm_explorer.classroom.codes import join_link, reachable_address
 from slm_explorer.errors import ServerError
 from slm_explorer.services import Services
 from slm_explorer.ui.lab_files import lab_files
+from slm_explorer.ui.live import LiveRuns
 from slm_explorer.ui.quick_import import quick_imports
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def _temporary_folder(home: Path) -> Path:
         return Path(tempfile.mkdtemp(prefix="slm-explorer-"))
 
 
-def launch_arguments(services: Services) -> dict[str, Any]:
+def launch_arguments(services: Services, live: LiveRuns) -> dict[str, Any]:
     """Everything for Blocks.launch but where to listen."""
     from starlette.middleware import Middleware
     from starlette.routing import Mount
@@ -53,8 +54,12 @@ def launch_arguments(services: Services) -> dict[str, Any]:
 
     from slm_explorer.ui.frames import FirstScript
     from slm_explorer.ui.guard import Guard
+    from slm_explorer.ui.meters_view import strip_view
     from slm_explorer.ui.security import SecurityHeaders
     from slm_explorer.ui.theme import build_theme
+
+    def strip() -> object:
+        return strip_view(services.sampler.latest())
 
     scripts = Mount("/slm", StaticFiles(directory=services.assets / "page"))
     return {
@@ -69,7 +74,7 @@ def launch_arguments(services: Services) -> dict[str, Any]:
                 Middleware(Guard, settings=services.settings),
                 Middleware(FirstScript),
             ],
-            "routes": [scripts, lab_files(services)],
+            "routes": [scripts, lab_files(services), live.routes(strip)],
         },
         "max_threads": MAX_THREADS,
         "state_session_capacity": 500,
@@ -95,17 +100,19 @@ def launch(services: Services) -> tuple[gr.Blocks, str]:
     host, port = services.settings.host, services.settings.port
     services.sampler.start()
     services.manager.prewarm()
-    page = build_app(services).queue(
+    live = LiveRuns()
+    page = build_app(services, live).queue(
         max_size=MAX_WAITING, default_concurrency_limit=64, api_open=False
     )
     # Gradio looks a thousand times a second for work, which takes a twentieth of a core from the
-    # models, and a hundred times for progress bars, of which this page has none.
-    page._queue.sleep_when_free = 0.005
+    # models, and a hundred times for progress bars, of which this page has none. Fifty times delay
+    # a click by 10 ms.
+    page._queue.sleep_when_free = 0.02
     page._queue.progress_update_sleep_when_free = 0.5
     try:
         _, address, _ = page.launch(
             server_name=host, server_port=port, prevent_thread_lock=True,
-            **launch_arguments(services),
+            **launch_arguments(services, live),
         )  # fmt: skip
     except OSError as error:
         raise ServerError(

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import traceback
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import suppress
 
 from slm_explorer.types import Event, Failed
 
@@ -23,7 +24,7 @@ async def coalesce(
     sources: Mapping[int, Source], *, together: bool, interval_s: float = FLUSH_S
 ) -> AsyncGenerator[list[tuple[int, Event]], None]:
     """Yield what the sources send, as lists of (key, event), at most once per interval, and
-    after GLANCE_FLUSHES of them at most once per SETTLED_S.
+    after GLANCE_FLUSHES of them at most once per SETTLED_S; the end of all waits for nothing.
 
     Each source runs in a thread of its own: all at once when `together`, else one after the
     other in the mapping's order. The first event of a quiet time is passed on at once. An
@@ -31,18 +32,25 @@ async def coalesce(
     threads: whoever closes it also sets what its sources poll.
     """
     loop = asyncio.get_running_loop()
-    wake = asyncio.Event()
+    wake, over = asyncio.Event(), asyncio.Event()
     lock = threading.Lock()
     pending: list[tuple[int, Event] | None] = []
     closed = threading.Event()
+    orders = [[key] for key in sources] if together else [list(sources)]
+    left = len(orders)
 
     def send(item: tuple[int, Event] | None) -> None:
+        nonlocal left
         with lock:
             pending.append(item)
             first = len(pending) == 1  # later ones are taken along by the flush this one wakes
-        if first and not closed.is_set():
+            left -= item is None
+            last = not left
+        if (first or last) and not closed.is_set():
             try:
                 loop.call_soon_threadsafe(wake.set)
+                if last:
+                    loop.call_soon_threadsafe(over.set)
             except RuntimeError:  # the server's loop has ended, and nobody listens any more
                 closed.set()
 
@@ -58,7 +66,6 @@ async def coalesce(
                 send((key, Failed(sentence, type(error).__name__, traceback.format_exc())))
         send(None)
 
-    orders = [[key] for key in sources] if together else [list(sources)]
     for order in orders:
         threading.Thread(target=drain, args=(order,), daemon=True, name="lane").start()
     running, flushes = len(orders), 0
@@ -75,6 +82,8 @@ async def coalesce(
                 flushes += 1
                 if running:
                     glance = flushes < GLANCE_FLUSHES
-                    await asyncio.sleep(interval_s if glance else max(interval_s, SETTLED_S))
+                    pause = interval_s if glance else max(interval_s, SETTLED_S)
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(over.wait(), pause)
     finally:
         closed.set()

@@ -34,6 +34,9 @@ READ = [
     "/slm-lab/../../etc/passwd/model.zip",
     "/slm-lab/%2e%2e/model.zip",
     "/slm-lab/x/report.html",
+    "/slm-live/run",
+    "/slm-live/run/../../etc/passwd",
+    "/slm-live/x",
     "//etc/passwd",
     "/.env",
     "/custom_component/1/client/../../x",
@@ -69,6 +72,17 @@ def harmless(text: str) -> bool:
 def test_there_is_nothing_to_read(victim: App, path: str) -> None:
     got = victim.ask("GET", path)
     assert got.status in (400, 403, 404)
+    assert harmless(got.text)
+
+
+@pytest.mark.parametrize("ticket", ["x", "A" * 32, "%2e%2e", "..%2fstrip"])
+@pytest.mark.parametrize("after", ["0", "-1", "9" * 3000, "%00"])
+def test_a_guessed_ticket_tells_nothing_of_another_s_run(
+    victim: App, ticket: str, after: str
+) -> None:
+    got = victim.ask("GET", f"/slm-live/run/{ticket}?after={after}")
+    assert got.status in (204, 400, 403, 404)
+    assert got.status != 204 or got.text == ""
     assert harmless(got.text)
 
 

@@ -82,6 +82,24 @@ def test_what_comes_meanwhile_arrives_in_one_batch() -> None:
     asyncio.run(main())
 
 
+def test_the_end_does_not_wait_for_the_next_flush() -> None:
+    async def main() -> list[list[tuple[int, Event]]]:
+        go = threading.Event()
+
+        def source() -> Iterator[Event]:
+            yield Delta("first", 1)
+            go.wait(SOON)
+            yield Delta("last", 1)
+
+        batches = coalesce({0: source}, together=False, interval_s=3600)
+        got = [await anext(batches)]
+        go.set()
+        return [*got, *[batch async for batch in batches]]
+
+    got = asyncio.run(asyncio.wait_for(main(), SOON))
+    assert got == [[(0, Delta("first", 1))], [(0, Delta("last", 1))]]
+
+
 def test_a_fault_stays_in_its_lane() -> None:
     def faulty() -> Iterator[Event]:
         yield Delta("so far", 1)
