@@ -62,13 +62,14 @@ def measure(
     shape: Annotated[
         bool, typer.Option(help="Random weights in the card's real shape, nothing downloaded.")
     ] = False,
+    recipe: Annotated[str, typer.Option(help="Compress the shape's weights.")] = "native",
     budget: Annotated[str, typer.Option(help="Memory budget of the app.")] = "4GB",
 ) -> None:
     """`visitors` who ask at once, again and again; then the same, one question at a time."""
     with tempfile.TemporaryDirectory() as cache:
         env = {}
         if shape:
-            place_shape(model, Path(cache))
+            place_shape(model, Path(cache), recipe)
             env["HF_HUB_CACHE"] = cache
         for together in (True, False):
             with running_class(env, budget) as (address, code, key):

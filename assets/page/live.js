@@ -5,12 +5,15 @@ const OFTEN_MS = 100;
 const SETTLED_MS = 250;
 const GLANCE_MS = 2000;
 
+const at = (path) => new URL(`slm-live/${path}`, document.baseURI);
+
 // Ask as long as the run of this ticket goes on and the page is seen. `local.newest` is what came.
 export function follow(live, local, redraw) {
   if (local.ticket === live?.ticket) return;
   local.ticket = live?.ticket;
   local.newest = null;
   if (!live) return;
+  addEventListener("pagehide", () => local.ticket === live.ticket && fetch(at(`end/${live.ticket}`), { keepalive: true }), { once: true });
   const began = performance.now();
   const again = () => setTimeout(ask, performance.now() - began < GLANCE_MS ? OFTEN_MS : SETTLED_MS);
   const ask = async () => {
@@ -19,8 +22,7 @@ export function follow(live, local, redraw) {
     again();
   };
   const newer = async (ticket) => {
-    const address = new URL(`slm-live/run/${ticket}?after=${local.newest?.flush ?? live.flush}`, document.baseURI);
-    const answer = await fetch(address).catch(() => null);
+    const answer = await fetch(at(`run/${ticket}?after=${local.newest?.flush ?? live.flush}`)).catch(() => null);
     if (answer?.status !== 200) return;
     const newest = await answer.json();
     if (local.ticket !== ticket) return;

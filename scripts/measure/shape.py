@@ -27,8 +27,10 @@ AutoTokenizer.from_pretrained(donor).save_pretrained(target)
 """
 
 
-def place_shape(card_id: str, cache: Path) -> None:
-    """Write the checkpoint where the Hugging Face cache would keep the card's model."""
+def place_shape(card_id: str, cache: Path, recipe: str = "native") -> None:
+    """Write the checkpoint where the Hugging Face cache would keep the card's model, compressed
+    by `recipe` where that is one of the app's.
+    """
     assets = asset_folder()
     card = Catalog.load(assets).get(card_id)
     donor = assets / "sprouts" / "sprout-5m"
@@ -37,8 +39,12 @@ def place_shape(card_id: str, cache: Path) -> None:
     repository = cache / ("models--" + (card.hub_id or card.id).replace("/", "--"))
     revision = "0" * 40
     target = repository / "snapshots" / revision
-    target.mkdir(parents=True)
+    target.parent.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(revision, encoding="utf-8")
-    words = [sys.executable, "-c", _WRITE, str(target), str(donor), json.dumps(config)]
+    whole = target if recipe == "native" else cache / "whole"
+    words = [sys.executable, "-c", _WRITE, str(whole), str(donor), json.dumps(config)]
     subprocess.run(words, check=True)
+    if whole != target:
+        app = [sys.executable, "-m", "slm_explorer", "compress", str(whole), "--recipe", recipe]
+        subprocess.run([*app, "--out", str(target), "--no-proof"], check=True, stdout=sys.stderr)

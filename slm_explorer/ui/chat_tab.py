@@ -25,7 +25,7 @@ from slm_explorer.ui.components import sent
 from slm_explorer.ui.conversation import LETTERS, SLOTS, Answer, Conversation
 from slm_explorer.ui.examples import examples
 from slm_explorer.ui.lane_settings import SettingsBook, chips, of_lane
-from slm_explorer.ui.live import LiveRuns
+from slm_explorer.ui.live import FIRST_FLUSHES, LiveRuns
 from slm_explorer.ui.models import ModelList, default_lanes
 from slm_explorer.ui.runs import Run, Runs
 from slm_explorer.ui.stream import Source, coalesce
@@ -225,7 +225,7 @@ class ChatTab:
             yield gr.skip(), gr.skip()
             return
         together = chat.mode == "race"
-        live = self._live.start()
+        live = self._live.start(run.stop)
         try:
             while chat.conversation.todo and not run.ended:
                 answers = {slot: self._answer_to_come(chat, slot, together) for slot in slots}
@@ -234,11 +234,12 @@ class ChatTab:
                 gpu = self._gpu_turn(chat, session)
                 sources = {slot: self._source(chat, slot, run, session, gpu) for slot in slots}
                 async with aclosing(coalesce(sources, together=together)) as batches:
+                    first = live.flush
                     async for batch in batches:
                         after = chats.advance(chat.conversation, batch)
                         chat = replace(chat, conversation=after)
                         live.show(partial(self._lanes.newest, chat))
-                        if not live.heard:
+                        if not live.heard or live.flush - first <= FIRST_FLUSHES:
                             yield after, self._lanes.board(chat, live=live)
         finally:
             self._live.finish(live)

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.routing import Mount
 
-HEARD_S = 1.5
-"""A page that asks leaves less than a second between two questions."""
+HEARD_S = 0.75
+"""A page that asks does so at least three times in this."""
+FIRST_FLUSHES = 3
+"""So many of each prompt go through Gradio all the same: its first words wait for no question."""
 _NUMBER = re.compile("[0-9]{1,9}")
 
 
@@ -30,12 +32,15 @@ class Live:
     """What one run shows. Belongs to the server's event loop, as do all who call it.
 
     `ticket` is known to the browser that asked, and to nobody else. `flush` counts what was shown,
-    in Gradio's events too, so that the page can tell which is newer.
+    in Gradio's events too, so that the page can tell which is newer. `stop` ends the run.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, stop: Callable[[], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.ticket = token_urlsafe(24)
         self.flush = 0
+        self.stop = stop
         self._view: Callable[[], object] | None = None
         self._clock = clock
         self._asked: float | None = None
@@ -64,8 +69,8 @@ class LiveRuns:
     def __init__(self) -> None:
         self._runs: dict[str, Live] = {}
 
-    def start(self) -> Live:
-        live = Live()
+    def start(self, stop: Callable[[], None]) -> Live:
+        live = Live(stop)
         self._runs[live.ticket] = live
         return live
 
@@ -74,7 +79,8 @@ class LiveRuns:
 
     def routes(self, strip: Callable[[], object]) -> Mount:
         """`slm-live/run/TICKET?after=FLUSH` and `slm-live/strip`, as JSON; no content where there
-        is nothing newer.
+        is nothing newer. `slm-live/end/TICKET` is called by a page that is closed: Gradio may only
+        notice that when it sends something.
         """
         from starlette.responses import JSONResponse, Response
         from starlette.routing import Mount, Route
@@ -86,7 +92,20 @@ class LiveRuns:
             # A run that has just ended is no error: Gradio brings its last words.
             return Response(status_code=204) if found is None else JSONResponse(found)
 
+        async def end(request: Request) -> Response:
+            live = self._runs.get(str(request.path_params["ticket"]))
+            if live:
+                live.stop()
+            return Response(status_code=204)
+
         async def read(_request: Request) -> Response:
             return JSONResponse(strip())
 
-        return Mount("/slm-live", routes=[Route("/run/{ticket}", run), Route("/strip", read)])
+        return Mount(
+            "/slm-live",
+            routes=[
+                Route("/run/{ticket}", run),
+                Route("/end/{ticket}", end),
+                Route("/strip", read),
+            ],
+        )
