@@ -77,10 +77,11 @@ def test_there_is_nothing_to_read(victim: App, path: str) -> None:
 
 @pytest.mark.parametrize("ticket", ["x", "A" * 32, "%2e%2e", "..%2fstrip"])
 @pytest.mark.parametrize("after", ["0", "-1", "9" * 3000, "%00"])
-def test_a_guessed_ticket_tells_nothing_of_another_s_run(
-    victim: App, ticket: str, after: str
+@pytest.mark.parametrize("what", ["run", "end"])
+def test_a_guessed_ticket_does_and_tells_nothing_of_another_s_run(
+    victim: App, what: str, ticket: str, after: str
 ) -> None:
-    got = victim.ask("GET", f"/slm-live/run/{ticket}?after={after}")
+    got = victim.ask("GET", f"/slm-live/{what}/{ticket}?after={after}")
     assert got.status in (204, 400, 403, 404)
     assert got.status != 204 or got.text == ""
     assert harmless(got.text)
