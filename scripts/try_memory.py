@@ -139,9 +139,10 @@ def attempts(services: Services, tries: int, limit: int) -> None:
         view = MemoryView(memory.limit, memory.used, memory.available, memory.source)
         fullest = max(fullest, alarm(view).fraction)
         # One that was ended gives its memory back within a moment; until then nothing fits.
-        while any(state.phase == "stopping" for state in services.manager.states()):
+        deadline, again = time.monotonic() + 30, "DoesNotFit"
+        while again == "DoesNotFit" and time.monotonic() < deadline:
             time.sleep(0.05)
-        again = ask(services, ModelSpec("echo", None, engine="echo"), "still here")
+            again = ask(services, ModelSpec("echo", None, engine="echo"), "still here")
         assert again == "Done", again
         for state in services.manager.states():
             services.manager.unload(state.key)

@@ -266,9 +266,11 @@ class ClassService:
                 yield event
         finally:
             with self._lock:
-                student.cancel = None
-                if student.turns and not isinstance(last, Done | Failed):
-                    student.turns[-1] = ended_turn(student.turns[-1], "It was stopped.")
+                # What has ended was let go in _advance; the student may have asked again since.
+                if not isinstance(last, Done | Failed):
+                    student.cancel = None
+                    if student.turns:
+                        student.turns[-1] = ended_turn(student.turns[-1], "It was stopped.")
 
     def _begin(
         self, token: object, model: object, text: object, push: object, cancel: threading.Event
@@ -301,6 +303,8 @@ class ClassService:
         with self._lock:
             if student.turns:
                 student.turns[-1] = advance_turn(student.turns[-1], event)
+            if isinstance(event, Done | Failed):
+                student.cancel = None
             if isinstance(event, Done) and isinstance(event.stats, GenerationStats):
                 queue_s = event.stats.queue_s
                 # Who found the model idle has not waited, and says nothing of those who must.

@@ -279,6 +279,24 @@ def test_a_student_chats_and_nobody_else_sees_it(classroom: ClassService) -> Non
     assert "closed" in refused(ask(classroom, ada, "Hi"))
 
 
+def test_who_has_the_whole_answer_may_clear_and_ask_again_at_once(classroom: ClassService) -> None:
+    key = classroom.open()
+    ada = classroom.join(code_of(classroom, key), "Ada", "here")
+    ready(classroom, key)
+    first = classroom.ask(ada, MODEL, "Hi", None, threading.Event())
+    while not isinstance(next(first), Done):
+        pass
+    # The first stream has not been closed yet.
+    classroom.clear(ada)
+    cancel = threading.Event()
+    second = classroom.ask(ada, MODEL, "Tell me a long story.", None, cancel)
+    next(second)
+    assert list(first) == []
+    classroom.stop(ada)
+    assert cancel.is_set()
+    assert isinstance(list(second)[-1], Done | Failed)
+
+
 def test_one_answer_at_a_time_and_a_limit_a_minute(classroom: ClassService) -> None:
     key = classroom.open()
     ada = classroom.join(code_of(classroom, key), "Ada", "here")

@@ -42,6 +42,7 @@ def test_the_limit_is_shown_and_cannot_be_exceeded(script: Any, group: Path) -> 
     done = subprocess.run(command, preexec_fn=join, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
     assert '"source": "cgroup v' in done.stdout
-    assert '"at once: WorkerError": 1' in done.stdout
+    # Its fence stops it, or the watchdog does, whichever comes first: never the kernel.
+    assert any(f'"at once: {kind}": 1' in done.stdout for kind in ("WorkerError", "Evicted"))
     assert '"try": 1' in done.stdout
     assert script.kernel_kills(group) == 0
