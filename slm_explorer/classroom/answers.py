@@ -95,3 +95,14 @@ def _advance_answer(answer: ModelAnswer, event: Event) -> ModelAnswer:
         tokens, speed = event.stats.output_tokens, event.stats.decode_tps
         return replace(answer, status="done", output_tokens=tokens, decode_tps=speed)
     return answer
+
+
+def as_students_see(push: Push) -> Push:
+    """Without what a secret vote must not give away: names, and speeds that tell sizes."""
+    if push.revealed:
+        return push
+    hidden = tuple(
+        replace(answer, model="", name="", output_tokens=None, decode_tps=None)
+        for answer in push.answers
+    )
+    return replace(push, answers=hidden)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from slm_explorer.chat import Ask, ChatService
 from slm_explorer.classroom.answers import (
     ANSWER_TOKENS,
     advance_turn,
+    as_students_see,
     conversation,
     ended_turn,
     watch,
@@ -23,7 +23,7 @@ from slm_explorer.classroom.codes import new_key, same
 from slm_explorer.classroom.limits import WrongTries
 from slm_explorer.classroom.room import MAX_TURNS, Room, Student, checked
 from slm_explorer.classroom.seats import Seats
-from slm_explorer.classroom.types import ModelAnswer, Push, Seat, StudentState, TeacherState, Turn
+from slm_explorer.classroom.types import ModelAnswer, Seat, StudentState, TeacherState, Turn
 from slm_explorer.errors import InvalidRequest
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.types import Done, Event, Failed, GenerationStats, Sampling
@@ -216,7 +216,7 @@ class ClassService:
             votes = None
             if push is not None and push.revealed and push.answers:
                 votes = room.results()[0].votes
-            seats, shown = self._seats.all(), _as_students_see(push) if push else None
+            seats, shown = self._seats.all(), as_students_see(push) if push else None
             return StudentState(student.name, room.chat_open, seats, shown, reply, vote, votes)
 
     def reply(self, token: object, number: object, text: object, choice: object = None) -> None:
@@ -321,14 +321,3 @@ class ClassService:
         if not same(key, self._key):
             raise InvalidRequest(NOT_THE_KEY)
         return room
-
-
-def _as_students_see(push: Push) -> Push:
-    """Without what a secret vote must not give away: names, and speeds that tell sizes."""
-    if push.revealed:
-        return push
-    hidden = tuple(
-        replace(answer, model="", name="", output_tokens=None, decode_tps=None)
-        for answer in push.answers
-    )
-    return replace(push, answers=hidden)
