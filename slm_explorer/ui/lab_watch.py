@@ -35,15 +35,21 @@ _RUN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 @dataclass(frozen=True)
 class Looking:
     """What one browser looks at. `run` is what was chosen (None: the run that works, or else the
-    newest). The rest is what was drawn last, so that nothing is sent twice.
+    newest). Only a visitor's acts change it: a tick under way could write an older choice back.
     """
 
     run: str | None = None
-    drawn: tuple[object, ...] = ()
-    listed: tuple[object, ...] = ()
-    tokens: str | None = None
     push: Push = field(default_factory=Push)
     error: str = ""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What one browser was sent last, so that nothing is sent twice."""
+
+    run: tuple[object, ...] = ()
+    listed: tuple[object, ...] = ()
+    tokens: str | None = None
 
 
 class Watch:
@@ -58,6 +64,7 @@ class Watch:
         self._refused = refused
         self._expected: dict[str, tuple[str, ...]] = {}
         self._looking = gr.State(Looking())
+        self._drawn = gr.State(Drawn())
         self.run = view(
             "lab-run", {}, elem_id="slm-lab-run",
             sends=("cancel", "pause", "resume", "finish", "push", "open_pair"),
@@ -66,49 +73,56 @@ class Watch:
         self._runs = view("lab-runs", {}, sends=("show", "delete"), elem_id="slm-lab-runs")
         # Outside its tab's visit it is inactive: see the switch in app.py.
         self.timer = gr.Timer(TICK_S, active=False)
-        self._shown = [self.run, self._tokens, self._runs, self._looking]
+        self._seen = [self._looking, self._drawn]
+        self._shown = [self.run, self._tokens, self._runs, self._drawn]
+        acted = [*self._shown, self._looking]
         lab = services.lab
         for event, act in (
             (self.run.cancel, lab.cancel), (self.run.pause, lab.pause),
             (self.run.resume, lab.resume), (self.run.finish, lab.finish),
         ):  # fmt: skip
-            event(self._control(act), self._looking, self._shown, **_QUIET)
-        self.run.push(self._push, self._looking, self._shown, **_SLOW)
-        self._runs.show(self._show, self._looking, self._shown, **_QUIET)
-        self._runs.delete(self._delete, self._looking, self._shown, **_QUIET)
+            event(self._control(act), self._seen, acted, **_QUIET)
+        self.run.push(self._push, self._seen, acted, **_SLOW)
+        self._runs.show(self._show, self._seen, acted, **_QUIET)
+        self._runs.delete(self._delete, self._seen, acted, **_QUIET)
         self._tokens.read(self._read, None, self._tokens, **_SLOW)
-        self.timer.tick(self._tick, self._looking, self._shown, **_QUIET)
+        self.timer.tick(self._tick, self._seen, self._shown, **_QUIET)
 
     def opens(self, event: Any) -> None:
         """Draw all, at this event."""
-        event(self._all, self._looking, self._shown, **_QUIET)
+        event(self._all, self._seen, self._shown, **_QUIET)
 
     def follows(self, started: gr.State) -> None:
         """Look at the run whose id this state comes to hold."""
-        started.change(self._started, [started, self._looking], self._shown, **_QUIET)
+        started.change(
+            self._started, [started, *self._seen], [*self._shown, self._looking], **_QUIET
+        )
 
     # Drawing.
 
-    def _tick(self, request: gr.Request, looking: Looking) -> tuple[object, ...]:
+    def _tick(self, request: gr.Request, looking: Looking, before: Drawn) -> tuple[object, ...]:
         """What has changed since the last time; nothing is sent where nothing has."""
         runs = self._visible()
         run = _looked_at(runs, looking.run)
-        drawn = _state_of(run)
         listed = (run.id if run else None, *((each.id, each.state, each.ahead) for each in runs))
         finished = run.id if run is not None and run.model_id is not None else None
-        after = replace(looking, drawn=drawn, listed=listed, tokens=finished)
-        if after == looking:
+        now = Drawn(_state_of(run), listed, finished)
+        if now == before:
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
         return (
-            self._run_view(run, request, looking.push) if drawn != looking.drawn else gr.skip(),
-            self._tokens_view(run) if finished != looking.tokens else gr.skip(),
-            self._runs_view(runs, run, looking.error) if listed != looking.listed else gr.skip(),
-            after,
+            self._run_view(run, request, looking.push) if now.run != before.run else gr.skip(),
+            self._tokens_view(run) if now.tokens != before.tokens else gr.skip(),
+            self._runs_view(runs, run, looking.error) if listed != before.listed else gr.skip(),
+            now,
         )
 
-    def _all(self, request: gr.Request, looking: Looking) -> tuple[object, ...]:
+    def _all(self, request: gr.Request, looking: Looking, before: Drawn) -> tuple[object, ...]:
         """The tokens stay as they are while the run is the same: somebody may be reading them."""
-        return self._tick(request, replace(looking, drawn=(), listed=()))
+        return self._tick(request, looking, Drawn(tokens=before.tokens))
+
+    def _after(self, request: gr.Request, looking: Looking, before: Drawn) -> tuple[object, ...]:
+        """All, after an act that made it so."""
+        return (*self._all(request, looking, before), looking)
 
     def _visible(self) -> tuple[Run, ...]:
         """Newest first; on a page that others see, only of models that the catalog names."""
@@ -162,19 +176,21 @@ class Watch:
     # What a visitor does.
 
     def _started(
-        self, request: gr.Request, started: str | None, looking: Looking
+        self, request: gr.Request, started: str | None, looking: Looking, before: Drawn
     ) -> tuple[object, ...]:
-        return self._all(request, replace(looking, run=started))
+        return self._after(request, replace(looking, run=started), before)
 
     def _show(
-        self, request: gr.Request, looking: Looking, event: gr.EventData
+        self, request: gr.Request, looking: Looking, before: Drawn, event: gr.EventData
     ) -> tuple[object, ...]:
         run = self._found(event)
-        return self._all(request, replace(looking, run=run.id if run else None, push=Push()))
+        return self._after(
+            request, replace(looking, run=run.id if run else None, push=Push()), before
+        )
 
     def _control(self, act: Callable[[str], None]) -> Callable[..., tuple[object, ...]]:
         def control(
-            request: gr.Request, looking: Looking, event: gr.EventData
+            request: gr.Request, looking: Looking, before: Drawn, event: gr.EventData
         ) -> tuple[object, ...]:
             run = self._found(event)
             mine = run is not None and (self._trusted or run.order.visitor == session_of(request))
@@ -184,12 +200,12 @@ class Watch:
                     act(run.id)
                 except SlmError as failure:
                     error = str(failure)
-            return self._all(request, replace(looking, error=error))
+            return self._after(request, replace(looking, error=error), before)
 
         return control
 
     def _delete(
-        self, request: gr.Request, looking: Looking, event: gr.EventData
+        self, request: gr.Request, looking: Looking, before: Drawn, event: gr.EventData
     ) -> tuple[object, ...]:
         run, error = self._found(event), ""
         if run is not None and self._trusted:
@@ -198,10 +214,10 @@ class Watch:
             except SlmError as failure:
                 error = str(failure)
             self._models.refresh()
-        return self._all(request, replace(looking, error=error))
+        return self._after(request, replace(looking, error=error), before)
 
     def _push(
-        self, request: gr.Request, looking: Looking, event: gr.EventData
+        self, request: gr.Request, looking: Looking, before: Drawn, event: gr.EventData
     ) -> tuple[object, ...]:
         run, hub_id, said, error = self._found(event), sent(event, "hub_id"), "", ""
         if run is not None and self._trusted and isinstance(hub_id, str):
@@ -210,7 +226,7 @@ class Watch:
             except SlmError as failure:
                 error = str(failure)
         push = Push(looking.push.answer + 1, said, error)
-        return self._all(request, replace(looking, push=push))
+        return self._after(request, replace(looking, push=push), before)
 
     def _read(self, request: gr.Request, event: gr.EventData) -> dict[str, object]:
         run, text, ask = self._found(event), sent(event, "text"), sent(event, "ask")

@@ -151,7 +151,6 @@ def test_a_point_of_the_plot_opens_its_run_and_a_run_is_deleted(
     row.locator(".slm-link").click()
     expect(row).to_have_class("slm-chosen")
     expect(page.locator(".slm-lab-report")).to_have_count(0)
-    page.wait_for_timeout(2000)  # a tick under way brings back the run that was shown before
     page.locator(".slm-lab-point").first.press("Enter")
     expect(page.locator(".slm-lab-report")).to_be_visible()
     row.get_by_role("button", name="Delete").click()

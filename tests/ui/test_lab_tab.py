@@ -21,7 +21,7 @@ from slm_explorer.ui.lab_build import Building
 from slm_explorer.ui.lab_builder import Builder
 from slm_explorer.ui.lab_files import lab_files
 from slm_explorer.ui.lab_tab import REFUSED, LabTab
-from slm_explorer.ui.lab_watch import Looking, Watch
+from slm_explorer.ui.lab_watch import Drawn, Looking, Watch
 from slm_explorer.ui.models import ModelList
 
 MakeServices = Callable[..., Services]
@@ -81,7 +81,7 @@ def test_visitors_start_and_delete_nothing_where_the_host_has_not_allowed_it(
     assert view["refused"] == REFUSED
     assert services.lab.runs() == ()
     run = started(services)
-    _, _, listed, _ = cast(Any, watch._delete(visitor(), Looking(), event(id=run)))
+    _, _, listed, *_ = cast(Any, watch._delete(visitor(), Looking(), Drawn(), event(id=run)))
     assert [each["deletable"] for each in listed["runs"]] == [False]
     assert [each.id for each in services.lab.runs()] == [run]
 
@@ -97,10 +97,10 @@ def test_a_host_may_allow_the_lab_and_then_each_stops_only_their_own(
     assert shown[0]["refused"] == ""
     run = services.lab.run(shown[2])
     control = watch._control(services.lab.cancel)
-    drawn: Any = control(visitor("another"), Looking(), event(id=run.id))
+    drawn: Any = control(visitor("another"), Looking(), Drawn(), event(id=run.id))
     assert services.lab.run(run.id).state != "cancelled"
     assert drawn[0]["may_cancel"] is False
-    control(visitor(), Looking(), event(id=run.id))
+    control(visitor(), Looking(), Drawn(), event(id=run.id))
 
 
 def test_a_page_that_others_see_shows_only_runs_of_models_that_the_catalog_names(
@@ -112,7 +112,7 @@ def test_a_page_that_others_see_shows_only_runs_of_models_that_the_catalog_names
     private.symlink_to(services.chat.resolve("sprout-300k").path)
     started(services, str(private))
     _, watch = parts(services)
-    listed: Any = watch._all(visitor(), Looking())[2]
+    listed: Any = watch._all(visitor(), Looking(), Drawn())[2]
     assert [each["title"] for each in listed["runs"]] == ["Sprout 300K → int8"]
 
 
@@ -137,14 +137,27 @@ def test_nothing_is_sent_where_nothing_has_changed(make_services: MakeServices) 
     services = make_services("127.0.0.1")
     _, watch = parts(services)
     run = started(services)
-    *drawn, looking = watch._tick(visitor(), Looking())
-    assert cast(Any, drawn[0])["id"] == run
-    again = watch._tick(visitor(), cast(Looking, looking))
+    *views, drawn = watch._tick(visitor(), Looking(), Drawn())
+    assert cast(Any, views[0])["id"] == run
+    again = watch._tick(visitor(), Looking(), cast(Drawn, drawn))
     assert again == (gr.skip(),) * 4
     services.lab.delete(run)
-    after: Any = watch._tick(visitor(), cast(Looking, looking))
+    after: Any = watch._tick(visitor(), Looking(), cast(Drawn, drawn))
     assert after[0]["id"] == ""
     assert after[2]["runs"] == []
+
+
+def test_a_tick_under_way_does_not_take_a_choice_back(make_services: MakeServices) -> None:
+    services = make_services("127.0.0.1")
+    _, watch = parts(services)
+    first, second = started(services), started(services)
+    *_, chosen = watch._show(visitor(), Looking(first), Drawn(), event(id=second))
+    # It began before the choice, and ends after it.
+    *views, late = watch._tick(visitor(), Looking(first), Drawn())
+    assert cast(Any, views[0])["id"] == first
+    healed: Any = watch._tick(visitor(), cast(Looking, chosen), cast(Drawn, late))
+    assert healed[0]["id"] == second
+    assert healed[2]["shown"] == second
 
 
 def test_a_parent_is_described_from_its_own_files(make_services: MakeServices) -> None:
