@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
 
 from tests.browser.chat_page import answers, keep_lanes, open_tab, send, set_max_tokens
 from tests.browser.conftest import WAIT_MS, Scheme, Visit
-from tests.classroom.test_class import eventually
+from tests.classroom.acts import eventually
 from tests.serving import Site, site
 
 pytestmark = pytest.mark.browser

@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from measure.class_screen import Screen
 
-from tests.classroom.test_class import eventually
+from tests.classroom.acts import eventually
 from tests.serving import Site, site
 
 MODEL = "sprout-300k"
