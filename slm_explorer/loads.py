@@ -16,7 +16,7 @@ from slm_explorer.catalog.checkpoint import CheckpointFacts, inspect_checkpoint
 from slm_explorer.catalog.fit import estimate_footprint
 from slm_explorer.catalog.footprint import NO_CORRECTION, Correction, Footprint
 from slm_explorer.compression.recipes import load_step
-from slm_explorer.errors import StorageError
+from slm_explorer.errors import SlmError, StorageError
 from slm_explorer.store import Load, Store
 from slm_explorer.types import ModelInfo, ModelSpec
 
@@ -54,7 +54,9 @@ class Loads:
         return 0 if facts is None else _estimated(facts, spec, self.correction).total
 
     def record(self, spec: ModelSpec, _info: ModelInfo, predicted: int, peak: int | None) -> None:
-        """Keep what a load took at its peak beside what was predicted, bytes."""
+        """Keep what a load took at its peak beside what was predicted, bytes. Where that cannot be,
+        the log says so.
+        """
         try:
             self._store.record_load(spec.model, spec.recipe, spec.engine, predicted, peak)
             facts = self._facts(spec)
@@ -81,8 +83,8 @@ class Loads:
                     },
                 )
             )
-        except StorageError as error:
-            _log.warning("%s", error)
+        except SlmError as error:
+            _log.warning("The load of %s was not recorded: %s", spec.model, error)
 
     def _facts(self, spec: ModelSpec) -> CheckpointFacts | Card | None:
         if spec.path is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
-from slm_explorer.errors import Evicted, SlmError
+from slm_explorer.errors import DoesNotFit, Evicted, SlmError
 from slm_explorer.runtime.budget import MemoryView, budget, make_room
 from slm_explorer.runtime.fence import room_to_grow
 from slm_explorer.runtime.job import POLL_S, Aftermath, Job
@@ -18,7 +19,7 @@ from slm_explorer.runtime.lease import Lease
 from slm_explorer.runtime.observer import Observer, Unobserved
 from slm_explorer.runtime.reasons import shutting_down, stopped_early, too_much, unloaded
 from slm_explorer.runtime.reservation import Reservation
-from slm_explorer.runtime.roster import Roster
+from slm_explorer.runtime.roster import DESERTED, Roster
 from slm_explorer.runtime.watchdog import Watchdog, next_round, offender
 from slm_explorer.runtime.wire import Loaded
 from slm_explorer.runtime.worker import Worker
@@ -35,13 +36,13 @@ from slm_explorer.types import (
 
 __all__ = ["Lease", "MemoryView", "ModelManager"]
 
-_log = logging.getLogger(__name__)
+T = TypeVar("T")
 
 # A killed process is gone in milliseconds; one that is still starting may take seconds.
 _GONE_S = 10.0
 
 OnLoad = Callable[[ModelSpec, ModelInfo, int, int | None], None]
-"""Called with (spec, info, predicted bytes, measured peak bytes or None) after every load."""
+"""After every load: (spec, info, predicted bytes, measured peak bytes or None). Raises nothing."""
 
 
 class ModelManager:
@@ -93,7 +94,24 @@ class ModelManager:
 
         Setting `cancel` stops it within one token; so does closing the generator.
         """
-        yield from self._follow(spec, Job(request, request.visitor, cancel, self._clock()))
+        job = Job(request, request.visitor, cancel, self._clock())
+        over = stopped = False
+        try:
+            try:
+                self._submit(spec, job)
+            except SlmError as error:
+                job.fail(error)
+            while not over:
+                event = job.mailbox.get(POLL_S)
+                if job.unwanted and not stopped:
+                    stopped = True
+                    self._drop(job)
+                if event is not None:
+                    over = isinstance(event, Done | Failed)
+                    yield event
+        finally:
+            if not over:
+                self._abandon(job)
 
     @contextmanager
     def lease(self, spec: ModelSpec, *, visitor: str, cancel: threading.Event) -> Iterator[Lease]:
@@ -120,12 +138,7 @@ class ModelManager:
         first, and are gone when it is granted. Raises DoesNotFit.
         """
         reservation = Reservation(f"{name}#{next(self._numbers)}", name, needed, over)
-        with self._lock:
-            if self._closed:
-                raise shutting_down()
-            leaving = self._make_room(name, needed)
-            self._roster.reservations[reservation.key] = reservation
-            self._watchdog.start()
+        leaving = self._with_room(lambda: self._keep(reservation))
         try:
             for worker in leaving:
                 worker.gone.wait(_GONE_S)
@@ -182,20 +195,17 @@ class ModelManager:
         memory = self._memory()
         total = budget(memory, self._settings.memory_budget)
         with self._lock:
-            for worker, claim in self._roster.claims():
-                if worker.deserted and not self._roster.leased(worker.spec):
-                    self._dismiss(worker, Evicted("Nobody waits for it any more."))
-                elif claim.idle_s is not None and claim.idle_s > self._settings.idle_timeout_s:
-                    self._dismiss(worker, Evicted("It was idle."))
+            for worker, reason in self._roster.overdue(self._settings.idle_timeout_s):
+                self._dismiss(worker, reason)
             claims = self._roster.all_claims()
             # The memory of one that is ending comes back first, or all would go one by one.
             key = None if self._roster.leaving else offender(claims, total, memory)
             used = sum(claim.measured or 0 for claim in claims)
             culprit = None if key is None else self._roster.by_key(key)
             if culprit is not None:
-                reason = too_much(culprit.spec.model, used, total, memory)
-                self._dismiss(culprit, reason)
-                self._observer.note("alarm", str(reason))
+                words = too_much(culprit.spec.model, used, total, memory)
+                self._dismiss(culprit, words)
+                self._observer.note("alarm", str(words))
             over = self._roster.reservations.get(key or "")
             growth = room_to_grow(claims, memory)
             for worker in self._roster.workers.values():
@@ -206,25 +216,6 @@ class ModelManager:
 
     # Requests.
 
-    def _follow(self, spec: ModelSpec, job: Job) -> Iterator[Event]:
-        over = stopped = False
-        try:
-            try:
-                self._submit(spec, job)
-            except SlmError as error:
-                job.fail(error)
-            while not over:
-                event = job.mailbox.get(POLL_S)
-                if job.unwanted and not stopped:
-                    stopped = True
-                    self._drop(job)
-                if event is not None:
-                    over = isinstance(event, Done | Failed)
-                    yield event
-        finally:
-            if not over:
-                self._abandon(job)
-
     def _abandon(self, job: Job) -> None:
         # Without any lock: see Job.abandoned.
         job.abandoned = True
@@ -233,25 +224,42 @@ class ModelManager:
     def _submit(self, spec: ModelSpec, job: Job) -> None:
         """Into the line of the spec's worker, which is started where there is none."""
         needed: int | None = None
+        while not self._with_room(partial(self._enter, spec, job, needed)):
+            # Outside the lock, for it may read a model's configuration.
+            needed = self._footprint(spec)
+
+    def _with_room(self, take: Callable[[], T]) -> T:
+        """`take` under the lock, and again where it raises DoesNotFit while workers are ending:
+        what they give back may be enough.
+        """
+        awaited: list[Worker] = []
         while True:
             with self._lock:
                 if self._closed:
                     raise shutting_down()
-                if job.unwanted:
-                    raise stopped_early()
-                worker = self._roster.workers.get(spec)
-                if worker is not None and worker.submit(job):
-                    return
-                if needed is not None:
-                    self._start(spec, needed, job)
-                    return
-            # Outside the lock, for it may read a model's configuration.
-            needed = self._footprint(spec)
+                try:
+                    return take()
+                except DoesNotFit:
+                    awaited = [each for each in self._roster.leaving if each not in awaited]
+                    if not awaited:
+                        raise
+            for worker in awaited:
+                worker.gone.wait(_GONE_S)
+
+    def _enter(self, spec: ModelSpec, job: Job, needed: int | None) -> bool:
+        """False where a worker must be started, and what it needs is not known yet."""
+        if job.unwanted:
+            raise stopped_early()
+        worker = self._roster.workers.get(spec)
+        if worker is not None and worker.submit(job):
+            return True
+        if needed is not None:
+            self._start(spec, needed, job)
+        return needed is not None
 
     def _start(self, spec: ModelSpec, needed: int, job: Job) -> None:
         # One that the watchdog has just ended may still be here under the same spec.
-        ending = self._roster.workers.pop(spec, None)
-        if ending is not None:
+        if (ending := self._roster.workers.pop(spec, None)) is not None:
             self._roster.leaving.append(ending)
         self._make_room(spec.model, needed)
         worker = Worker(
@@ -273,18 +281,19 @@ class ModelManager:
     def _drop(self, job: Job) -> None:
         """A request that nobody wants any more; and a load that nobody waits for."""
         with self._lock:
-            worker = job.worker
-            if worker is None:
+            if (worker := job.worker) is None:
                 return
             worker.cancel(job)
-            if (
-                worker.deserted
-                and self._roster.workers.get(worker.spec) is worker
-                and not self._roster.leased(worker.spec)
-            ):
-                self._dismiss(worker, Evicted("Nobody waits for it any more."))
+            if self._roster.workers.get(worker.spec) is worker and self._roster.deserted(worker):
+                self._dismiss(worker, Evicted(DESERTED))
 
     # Workers. The lock is held where a name starts with an underscore and is no callback.
+
+    def _keep(self, reservation: Reservation) -> list[Worker]:
+        leaving = self._make_room(reservation.name, reservation.needed)
+        self._roster.reservations[reservation.key] = reservation
+        self._watchdog.start()
+        return leaving
 
     def _make_room(self, name: str, needed: int) -> list[Worker]:
         """Dismiss the idle workers that must go, and say which. Raises DoesNotFit."""
@@ -306,19 +315,12 @@ class ModelManager:
 
     def _note_loaded(self, worker: Worker, loaded: Loaded) -> None:
         self._observer.note("load", f"{worker.spec.model} loaded in {loaded.info.load_s:.2f} s")
-        if self._on_load is None:
-            return
-        try:
+        if self._on_load is not None:
             self._on_load(worker.spec, loaded.info, worker.predicted, loaded.peak_memory_bytes)
-        except SlmError as error:
-            _log.warning("The load of %s was not recorded: %s", worker.spec.model, error)
 
     def _note_ended(self, worker: Worker, rest: Aftermath) -> None:
         with self._lock:
-            if self._roster.workers.get(worker.spec) is worker:
-                del self._roster.workers[worker.spec]
-            if worker in self._roster.leaving:
-                self._roster.leaving.remove(worker)
+            self._roster.forget(worker)
         for job, failed in rest.failures:
             job.mailbox.put(failed)
         for job in rest.retries:

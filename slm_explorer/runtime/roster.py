@@ -4,11 +4,14 @@ of the memory. Whoever reads or changes them holds the manager's lock.
 
 from __future__ import annotations
 
+from slm_explorer.errors import Evicted
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.lease import Lease
 from slm_explorer.runtime.reservation import Reservation
 from slm_explorer.runtime.worker import Worker
 from slm_explorer.types import ModelSpec
+
+DESERTED = "Nobody waits for it any more."
 
 
 class Roster:
@@ -32,6 +35,27 @@ class Roster:
         """
         reserved = [reservation.claim() for reservation in self.reservations.values()]
         return [claim for _, claim in self.claims()] + reserved
+
+    def forget(self, worker: Worker) -> None:
+        """Its process has ended."""
+        if self.workers.get(worker.spec) is worker:
+            del self.workers[worker.spec]
+        if worker in self.leaving:
+            self.leaving.remove(worker)
+
+    def overdue(self, idle_timeout_s: float) -> list[tuple[Worker, Evicted]]:
+        """Whom nobody needs any more, and why."""
+        found = []
+        for worker, claim in self.claims():
+            if self.deserted(worker):
+                found.append((worker, Evicted(DESERTED)))
+            elif claim.idle_s is not None and claim.idle_s > idle_timeout_s:
+                found.append((worker, Evicted("It was idle.")))
+        return found
+
+    def deserted(self, worker: Worker) -> bool:
+        """Whether it loads for nobody."""
+        return worker.deserted and not self.leased(worker.spec)
 
     def leased(self, spec: ModelSpec) -> bool:
         """Whether somebody holds this model."""

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import multiprocessing.forkserver
 import threading
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from tests.runtime.visits import Counting, Visit, alive, echo
 
 ROUNDS = 10
 MB = 10**6
+LOOKS, LOOK_S = 50, 0.2
 
 
 def private_bytes(pid: int | str) -> int:
@@ -42,6 +44,20 @@ def held() -> tuple[int, list[str], int]:
     return private_bytes("self") + private_bytes(server), sorted(files), threading.active_count()
 
 
+def nothing_more_than(files: list[str], threads: int) -> None:
+    """What is open now was open before. Another test's app may have something of its own open for
+    a moment: what leaked stays.
+    """
+    again = threading.Event()
+    for _ in range(LOOKS):
+        _, files_now, threads_now = held()
+        more = Counter(files_now) - Counter(files)
+        if not more and threads_now <= threads:
+            return
+        again.wait(LOOK_S)
+    raise AssertionError(f"left open: {dict(more)}; {threads_now} threads, before {threads}")
+
+
 def smallest_sprout() -> ModelSpec:
     weights = (asset_folder() / "sprouts").glob("*/model.safetensors")
     folders = sorted((path.stat().st_size, path.parent) for path in weights)
@@ -64,9 +80,9 @@ def test_loads_and_unloads_in_turn_leave_memory_files_and_threads_where_they_wer
     memory, files, threads = held()
     for _ in range(ROUNDS):
         load_and_unload()
-    memory_after, files_after, threads_after = held()
+    memory_after, _, _ = held()
     assert memory_after - memory < 30 * MB
-    assert (files_after, threads_after) == (files, threads)
+    nothing_more_than(files, threads)
     assert len(counting.pids) == ROUNDS + 1
     assert not any(alive(pid) for pid in counting.pids)
 
@@ -83,5 +99,4 @@ def test_a_closed_manager_leaves_no_thread_and_no_file(make_manager: MakeManager
     _, files, threads = held()
     for _ in range(3):
         use()
-    _, files_after, threads_after = held()
-    assert (files_after, threads_after) == (files, threads)
+    nothing_more_than(files, threads)

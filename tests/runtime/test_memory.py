@@ -180,6 +180,21 @@ def test_a_machine_that_runs_short_loses_a_model_before_the_kernel_takes_one(
     assert "of this machine's memory is free to use" in refused.error
 
 
+def test_what_ending_workers_give_back_is_waited_for(
+    make_manager: MakeManager, counting: Counting
+) -> None:
+    # The kernel has the pages of a process back when it is gone, and not before.
+    def memory() -> MemoryView:
+        held = any(alive(pid) for pid in counting.pids[:1])
+        return replace(ROOMY, available=0) if held else ROOMY
+
+    manager = make_manager(memory=memory, process_memory=lambda _: 5 * MB)
+    with manager.lease(echo("large"), visitor="ann", cancel=threading.Event()) as lease:
+        assert lease.info.parameters == 0
+        manager.check()
+        assert Visit(manager, echo("small"), "hello").stats().output_tokens == 1
+
+
 def test_what_a_worker_really_takes_counts_for_the_next_start(make_manager: MakeManager) -> None:
     manager = make_manager(
         footprint=lambda _: 30 * MB,
