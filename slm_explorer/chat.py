@@ -77,12 +77,14 @@ class ChatService:
         *,
         threads: int,
         home: Path | None = None,
+        device: str = "cpu",
     ) -> None:
         self._catalog = catalog
         self._manager = manager
         self._assets = assets
         self._threads = threads
         self._home = home
+        self._device = device
 
     def resolve(self, model: str) -> ResolvedModel:
         """Find the model's folder; UnknownModel says what to do where there is none."""
@@ -110,10 +112,17 @@ class ChatService:
             model=found.id,
             path=str(found.path),
             recipe=recipe,
-            engine=engine,
+            engine=self.engine(engine),
+            device=self._device,
             threads=self._threads,
             task=None if task in made_for else task,
         )
+
+    def engine(self, asked: str) -> str:
+        """The engine that answers on this device: the app's own is made for CPUs, so that on a
+        GPU it is transformers.
+        """
+        return "transformers" if asked == "torch" and self._device != "cpu" else asked
 
     def tasks(self, model: str) -> tuple[Task, ...]:
         """What the model was made for; UnknownModel or BadCheckpoint where there is none."""

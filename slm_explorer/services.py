@@ -215,7 +215,8 @@ class Services:
             model=card.id,
             path=None,
             recipe=recipe,
-            engine=engine,
+            engine=self.chat.engine(engine),
+            device=self.settings.device,
             threads=self.threads,
             shape_config=json.dumps(shape_config(card)),
         )
@@ -270,7 +271,9 @@ def build_services(settings: Settings) -> Services:
         on_load=loads.record,
         observer=meters,
     )
-    chat = ChatService(catalog, manager, assets, threads=threads, home=settings.home)
+    chat = ChatService(
+        catalog, manager, assets, threads=threads, home=settings.home, device=settings.device
+    )
     tools = Tools(chat, manager, assets, threads)
     return Services(
         settings=settings,

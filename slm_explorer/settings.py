@@ -15,6 +15,8 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # Where a Space's storage is mounted, if its owner has given it any.
 SPACE_STORAGE = Path("/data")
 
+DEVICES = ("cpu", "cuda", "mps")
+
 _UNITS = {
     "": 1,
     "B": 1,
@@ -58,6 +60,12 @@ def _home(values: Mapping[str, str], space: bool) -> Path:
     return SPACE_STORAGE / "slm-explorer" if kept else Path.home() / ".slm-explorer"
 
 
+def _device(text: str) -> str:
+    if text not in DEVICES:
+        raise InvalidRequest(f"SLM_EXPLORER_DEVICE is one of {', '.join(DEVICES)}, not {text!r}.")
+    return text
+
+
 def _watts(text: str) -> tuple[float, float] | None:
     """(10.0, 25.0) from "10-25" or "10 - 25"; None from nothing."""
     if not text.strip():
@@ -80,6 +88,8 @@ class Settings:
     what all cores take at full load above idle, from low to high: for an estimate where nothing
     measures. `class_mode` begins a class with the app.
 
+    `device` is where models run: "cpu", "cuda" (NVIDIA) or "mps" (Apple).
+
     `public` treats visitors as strangers even on this machine's own address; `public_hub` lets
     them look up, download and delete models, `public_measure` measure shapes. `space` is set on
     Hugging Face Spaces; `proxied` believes the X-Forwarded headers of a proxy before the app.
@@ -97,6 +107,7 @@ class Settings:
     hang_timeout_s: float = 120.0
     max_workers: int = 16
     cpu_watts: tuple[float, float] | None = None
+    device: str = "cpu"
     public_lab: bool = False
     class_mode: bool = False
     public: bool = False
@@ -131,6 +142,7 @@ class Settings:
             memory_budget=parse_bytes(budget) if budget else None,
             threads=_positive("SLM_EXPLORER_THREADS", threads) if threads else None,
             offline=_on(values, "SLM_EXPLORER_OFFLINE"),
+            device=_device(values.get("SLM_EXPLORER_DEVICE", "cpu")),
             cpu_watts=_watts(values.get("SLM_EXPLORER_CPU_WATTS", "")),
             public_lab=_on(values, "SLM_EXPLORER_PUBLIC_LAB"),
             class_mode=class_mode,

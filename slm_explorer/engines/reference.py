@@ -18,6 +18,7 @@ from torch import Tensor
 from transformers import GenerationConfig, StoppingCriteria, StoppingCriteriaList
 from transformers.generation.streamers import BaseStreamer
 
+from slm_explorer.engines.accelerator import load_on_device
 from slm_explorer.engines.answer import Answer
 from slm_explorer.engines.base import Batch, ReportProgress, StopFlag
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
@@ -50,9 +51,8 @@ class ReferenceEngine:
         self._loaded: LoadedModel | None = None
 
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
-        self._loaded = load_model(spec, progress)
-        if spec.device != "cpu":
-            self._loaded.model.to(spec.device)
+        load = load_model if spec.device == "cpu" else load_on_device
+        self._loaded = load(spec, progress)
         # Requests say everything; the checkpoint's defaults must not fill in the rest.
         self._loaded.model.generation_config = GenerationConfig(
             decoder_start_token_id=start_token(self._loaded.config)

@@ -97,8 +97,11 @@ class ZeroGpu:
             )
         except SlmError:
             return None  # the CPU lane says what is wrong with it
-        gpu = replace(spec, engine="transformers", device="cuda")
-        return LaneOrder(slot, gpu, request, size) if size >= WORTH_BYTES else None
+        return (
+            LaneOrder(slot, replace(spec, engine="transformers", device="cuda"), request, size)
+            if size >= WORTH_BYTES
+            else None
+        )
 
 
 class Turn:
