@@ -34,8 +34,17 @@ function timers() {
   return [active(shown && here === "Meters"), active(shown && here === "Lab")];
 }
 
-export function mount(name, element, props, trigger, watch) {
+export function mount(name, element, props, raw, watch, latest = []) {
   const local = {};
+  // What Gradio puts off while an earlier one is answered, it sends with what came with that one:
+  // it is given one object for all of them, which holds what came with the last.
+  const carried = Object.fromEntries(latest.map((event) => [event, {}]));
+  const trigger = (event, data = {}) => {
+    const box = carried[event];
+    if (!box) return raw(event, data);
+    for (const key of Object.keys(box)) delete box[key];
+    raw(event, Object.assign(box, data));
+  };
   const nearEnd = () => innerHeight + scrollY >= document.documentElement.scrollHeight - 120;
   const redraw = () => {
     if (name === "uses") setTimeout(shorten);

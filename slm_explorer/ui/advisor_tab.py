@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gradio as gr
 
 from slm_explorer.catalog.advice_rules import load_rules
@@ -12,12 +10,7 @@ from slm_explorer.catalog.devices import THIS_MACHINE
 from slm_explorer.errors import SlmError
 from slm_explorer.services import Services
 from slm_explorer.ui.advisor_view import LANGUAGES, advice_view, wish_fields
-from slm_explorer.ui.components import sent, view
-
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
+from slm_explorer.ui.components import LATEST, sent, view
 
 
 class AdvisorTab:
@@ -27,10 +20,10 @@ class AdvisorTab:
         self._services = services
         self._rules = load_rules(services.assets)
         self.html = view(
-            "advisor", self._advice(Wish(), THIS_MACHINE), sends=("wish", "choose"),
+            "advisor", self._advice(Wish(), THIS_MACHINE), latest=("wish", "choose"),
             elem_id="slm-advisor",
         )  # fmt: skip
-        self.html.wish(self._wish, None, self.html, **_QUIET)
+        self.html.wish(self._wish, None, self.html, **LATEST)
 
     def _wish(self, event: gr.EventData) -> dict[str, object]:
         plain = Wish()

@@ -20,12 +20,8 @@ from slm_explorer.services import Services
 from slm_explorer.ui import figures
 from slm_explorer.ui.catalog_rows import count_text
 from slm_explorer.ui.catalog_view import claim_view
-from slm_explorer.ui.components import view
+from slm_explorer.ui.components import QUIET, view
 from slm_explorer.units import format_bytes
-
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private"
-}  # fmt: skip
 
 
 def claims_view(claims: Sequence[Claim]) -> dict[str, object]:
@@ -103,7 +99,7 @@ class Claims:
 
     def opens(self, event: Any) -> None:
         """Draw at this event, once for each browser."""
-        event(self._draw, self._drawn, [self._sizes, self._drawn], **_QUIET)
+        event(self._draw, self._drawn, [self._sizes, self._drawn], **QUIET)
 
     def _draw(self, drawn: bool) -> tuple[object, object]:
         if drawn:

@@ -13,16 +13,11 @@ from slm_explorer.catalog.licences import licence_terms
 from slm_explorer.errors import UnknownModel
 from slm_explorer.services import Services
 from slm_explorer.ui.catalog_rows import COMMERCIAL_USE, count_text
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import LATEST, sent, view
 from slm_explorer.units import format_bytes
 
 MOST = 6
 _KV_TOKENS = 2048
-# Of quick changes the last counts; Gradio would drop those made while one is being answered.
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 # (label, the card's field that the source is recorded under, the value in words).
 _Row = tuple[str, str | None, Callable[[Card], str | None]]
@@ -165,13 +160,13 @@ class Compare:
         self._services = services
         self.picks = gr.State(())
         self.table = view(
-            "compare", compare_view(()), sends=("pick", "choose"), elem_id="slm-compare"
+            "compare", compare_view(()), latest=("pick", "choose"), elem_id="slm-compare"
         )
         self.picked_by(self.table.pick)
 
     def picked_by(self, event: Any) -> None:
         """Compare the models whose ids are sent with the event."""
-        event(self._pick, None, [self.table, self.picks], **_QUIET)
+        event(self._pick, None, [self.table, self.picks], **LATEST)
 
     def _pick(self, event: gr.EventData) -> tuple[dict[str, object], tuple[str, ...]]:
         ids = sent(event, "ids")

@@ -15,14 +15,8 @@ from slm_explorer.services import Services
 from slm_explorer.ui.catalog_fit import FitChoice, fit_view
 from slm_explorer.ui.catalog_rows import catalog_rows
 from slm_explorer.ui.catalog_view import Peak, card_view, details_view
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import LATEST, sent, view
 from slm_explorer.ui.models import ModelList, reason_it_cannot_run
-
-# Of quick changes the last counts; Gradio would drop those made while one is being answered.
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 
 class Explore:
@@ -53,30 +47,34 @@ class Explore:
         self.fit = view(
             "fit",
             fit_view(services, FitChoice(), models.choices()),
-            sends=("fit",),
+            latest=("fit",),
             elem_id="slm-fit",
         )
         with gr.Row(elem_id="slm-catalog-row"):
             self.table = view(
-                "catalog", catalog_rows(cards), sends=("choose", "pick"), elem_id="slm-catalog"
+                "catalog", catalog_rows(cards), latest=("choose", "pick"), elem_id="slm-catalog"
             )
             with gr.Column(elem_id="slm-card-column", min_width=0):
                 self.card = view(
-                    "card", self._card(first), sends=("open_chat", "pick"), elem_id="slm-card"
+                    "card",
+                    self._card(first),
+                    sends=("open_chat",),
+                    latest=("pick",),
+                    elem_id="slm-card",
                 )
                 with gr.Column(elem_id="slm-card-panels", min_width=0) as self.panels:
                     pass
                 self.details = view("details", self._details(first), elem_id="slm-details")
-        self.fit.fit(self._fit, None, [self.fit, self.choice], **_QUIET)
+        self.fit.fit(self._fit, None, [self.fit, self.choice], **LATEST)
         self.chooses(self.table.choose)
 
     def chooses(self, event: Any) -> None:
         """Show the card whose id is sent with the event."""
-        event(self._choose, None, [self.card, self.details, self.chosen], **_QUIET)
+        event(self._choose, None, [self.card, self.details, self.chosen], **LATEST)
 
     def refreshes(self, event: Any) -> None:
         """Look again, at this event, which models are here and what was measured of them."""
-        event(self._refresh, [self.choice, self.chosen], [self.fit, self.card], **_QUIET)
+        event(self._refresh, [self.choice, self.chosen], [self.fit, self.card], **LATEST)
 
     def _fit(self, event: gr.EventData) -> tuple[object, FitChoice]:
         choice = FitChoice.of(sent(event, "device"), sent(event, "recipe"), sent(event, "context"))

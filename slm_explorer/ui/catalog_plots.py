@@ -19,6 +19,7 @@ from slm_explorer.ui import figures
 from slm_explorer.ui.catalog_compare import chosen_cards
 from slm_explorer.ui.catalog_fit import FitChoice, device_of
 from slm_explorer.ui.catalog_shape import COMPONENT_NAMES
+from slm_explorer.ui.components import LATEST
 
 # Where nothing is chosen: each attends in another way, so that their curves differ.
 EXAMPLES = (
@@ -26,10 +27,6 @@ EXAMPLES = (
     "phi-3-5-mini-instruct", "mistral-7b-v0-1",
 )  # fmt: skip
 _SHORTEST = 512
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,11 +59,11 @@ class Plots:
         self._time = _plot("slm-plot-time")
         self._inputs = [picks, choice, self._precisions, self._drawn]
         self._outputs = [self._note, self._memory, self._parts, self._time, self._drawn]
-        self._precisions.input(self._draw, self._inputs, self._outputs, **_QUIET)
+        self._precisions.input(self._draw, self._inputs, self._outputs, **LATEST)
 
     def opens(self, event: Any) -> None:
         """Draw at this event."""
-        event(self._draw, self._inputs, self._outputs, **_QUIET)
+        event(self._draw, self._inputs, self._outputs, **LATEST)
 
     def _draw(
         self, picks: Sequence[str], choice: FitChoice, precisions: list[str], drawn: Drawn

@@ -7,7 +7,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing, suppress
-from typing import Any
 
 import gradio as gr
 
@@ -25,7 +24,7 @@ from slm_explorer.ui.class_view import (
     teacher_view,
     versioned,
 )
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import EVERY, QUIET, sent, view
 from slm_explorer.ui.meters_hours import csv_file
 from slm_explorer.ui.meters_tab import Strip
 from slm_explorer.ui.models import ModelList
@@ -35,10 +34,6 @@ from slm_explorer.ui.stream import coalesce
 # Every student has one answer at a time, so this many are answered or wait at once; others wait
 # for a place of these.
 CONCURRENT_ANSWERS = 64
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "multiple",
-}  # fmt: skip
 _TEACHERS = ("end", "renew", "allow", "chat", "push", "change", "remove", "drop", "export")
 
 
@@ -64,15 +59,15 @@ class ClassTab:
         )
         self.room.look(
             self._look, None, [self.room, self.talk, strip.html],
-            **{**_QUIET, "trigger_mode": "once"},
+            **QUIET,
         )  # fmt: skip
-        self.room.act(self._act, None, [self.room, self.talk], **_QUIET)
+        self.room.act(self._act, None, [self.room, self.talk], **EVERY)
         self.room.ask(
             self._ask, None, self.talk, show_progress="hidden", api_visibility="private",
             concurrency_limit=CONCURRENT_ANSWERS,
         )  # fmt: skip
-        self.talk.halt(self._halt, None, None, **_QUIET)
-        self.talk.clear(self._clear, None, self.talk, **_QUIET)
+        self.talk.halt(self._halt, None, None, **EVERY)
+        self.talk.clear(self._clear, None, self.talk, **EVERY)
 
     def _look(self, request: gr.Request, event: gr.EventData) -> tuple[object, object, object]:
         """News for whoever the browser says it is; nothing where the screen is up to date."""

@@ -10,7 +10,7 @@ from slm_explorer.catalog.fit import fit
 from slm_explorer.errors import SlmError
 from slm_explorer.hub.service import LOOK_UPS_AT_ONCE
 from slm_explorer.services import Services
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import EVERY, LATEST, sent, view
 from slm_explorer.ui.hub_view import downloads_view, local_view, look_up_view
 from slm_explorer.ui.models import ModelList
 
@@ -19,10 +19,6 @@ REFUSED = (
     "Looking up, downloading and deleting are off, because this page is served to other machines: "
     "start the app on 127.0.0.1 to use them, or use its command line."
 )
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 
 class HubTab:
@@ -35,7 +31,11 @@ class HubTab:
         allowed = services.settings.trusted or services.settings.public_hub
         self._refused = "" if allowed else REFUSED
         self.found = view(
-            "hub", look_up_view(self._refused), sends=("look_up", "download"), elem_id="slm-hub"
+            "hub",
+            look_up_view(self._refused),
+            sends=("download",),
+            latest=("look_up",),
+            elem_id="slm-hub",
         )
         self.downloads = view(
             "downloads", self._downloading(), sends=("cancel", "again"), elem_id="slm-downloads"
@@ -51,15 +51,15 @@ class HubTab:
             self._look_up, None, self.found, show_progress="hidden", api_visibility="private",
             trigger_mode="always_last", concurrency_limit=LOOK_UPS_AT_ONCE,
         )  # fmt: skip
-        self.found.download(self._download, None, [self.downloads, self._timer], **_QUIET)
-        self.downloads.again(self._download, None, [self.downloads, self._timer], **_QUIET)
-        self.downloads.cancel(self._cancel, None, shown, **_QUIET)
-        self.local.delete(self._delete, None, self.local, **_QUIET)
-        self._timer.tick(self._read, None, shown, **_QUIET)
+        self.found.download(self._download, None, [self.downloads, self._timer], **EVERY)
+        self.downloads.again(self._download, None, [self.downloads, self._timer], **EVERY)
+        self.downloads.cancel(self._cancel, None, shown, **EVERY)
+        self.local.delete(self._delete, None, self.local, **EVERY)
+        self._timer.tick(self._read, None, shown, **LATEST)
 
     def opens(self, event: Any) -> None:
         """Look again, at this event, at the downloads and at what is on this disk."""
-        event(self._read, None, [self.downloads, self.local, self._timer], **_QUIET)
+        event(self._read, None, [self.downloads, self.local, self._timer], **LATEST)
 
     def _look_up(self, event: gr.EventData) -> dict[str, object]:
         if self._refused:

@@ -13,16 +13,12 @@ from slm_explorer.errors import SlmError
 from slm_explorer.lab.types import Choice, Order, Sensitivity
 from slm_explorer.services import Services
 from slm_explorer.ui.chat_lanes import session_of
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import LATEST, QUIET, sent, view
 from slm_explorer.ui.lab_build import Building, Parent, build_view, recipe_error
 from slm_explorer.ui.lab_parent import parent_of
 from slm_explorer.ui.models import ModelList, default_lanes
 
 _GONE = "This model is no longer on this machine: choose another parent."
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 
 class Builder:
@@ -38,22 +34,22 @@ class Builder:
         self.started = gr.State(None)
         self._html = view(
             "lab-build", {}, elem_id="slm-lab-build",
-            sends=("choose_parent", "recipe", "start", "curve", "halt"),
+            sends=("start", "curve", "halt"), latest=("choose_parent", "recipe"),
         )  # fmt: skip
         built = [self._html, self._building]
-        self._html.choose_parent(self._parent, self._building, built, **_QUIET)
-        self._html.recipe(self._recipe, self._building, built, **_QUIET)
-        self._html.start(self._start, self._building, [*built, self.started], **_QUIET)
+        self._html.choose_parent(self._parent, self._building, built, **LATEST)
+        self._html.recipe(self._recipe, self._building, built, **LATEST)
+        self._html.start(self._start, self._building, [*built, self.started], **QUIET)
         # It reads a text with the model: in the queue, out of everybody's way.
         self._html.curve(
             self._curve, self._building, built, show_progress="hidden", api_visibility="private",
             concurrency_limit=1,
         )  # fmt: skip
-        self._html.halt(self._halt, None, None, **_QUIET)
+        self._html.halt(self._halt, None, None, **QUIET)
 
     def opens(self, event: Any) -> None:
         """Look again, at this event, at the models and at what may be done to them."""
-        event(self._open, self._building, [self._html, self._building], **_QUIET)
+        event(self._open, self._building, [self._html, self._building], **LATEST)
 
     def _open(self, building: Building) -> tuple[object, Building]:
         self._models.refresh()

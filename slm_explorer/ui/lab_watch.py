@@ -13,7 +13,7 @@ from slm_explorer.errors import SlmError
 from slm_explorer.lab.types import Run
 from slm_explorer.services import Services
 from slm_explorer.ui.chat_lanes import session_of
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import EVERY, LATEST, sent, view
 from slm_explorer.ui.lab_parent import expected_matrices
 from slm_explorer.ui.lab_report import Push, report_view
 from slm_explorer.ui.lab_run import run_view, runs_view, title_of
@@ -21,10 +21,6 @@ from slm_explorer.ui.lab_tokens import tokens_view
 from slm_explorer.ui.models import ModelList
 
 TICK_S = 1.0
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 # These wait for models or the Hub: in the queue, out of everybody's way.
 _SLOW: dict[str, Any] = {
     "show_progress": "hidden", "api_visibility": "private", "concurrency_limit": 1,
@@ -70,7 +66,9 @@ class Watch:
             sends=("cancel", "pause", "resume", "finish", "push", "open_pair"),
         )  # fmt: skip
         self._tokens = view("lab-tokens", {}, sends=("read",), elem_id="slm-lab-tokens")
-        self._runs = view("lab-runs", {}, sends=("show", "delete"), elem_id="slm-lab-runs")
+        self._runs = view(
+            "lab-runs", {}, sends=("delete",), latest=("show",), elem_id="slm-lab-runs"
+        )
         # Outside its tab's visit it is inactive: see the switch in app.py.
         self.timer = gr.Timer(TICK_S, active=False)
         self._seen = [self._looking, self._drawn]
@@ -81,21 +79,21 @@ class Watch:
             (self.run.cancel, lab.cancel), (self.run.pause, lab.pause),
             (self.run.resume, lab.resume), (self.run.finish, lab.finish),
         ):  # fmt: skip
-            event(self._control(act), self._seen, acted, **_QUIET)
+            event(self._control(act), self._seen, acted, **EVERY)
         self.run.push(self._push, self._seen, acted, **_SLOW)
-        self._runs.show(self._show, self._seen, acted, **_QUIET)
-        self._runs.delete(self._delete, self._seen, acted, **_QUIET)
+        self._runs.show(self._show, self._seen, acted, **LATEST)
+        self._runs.delete(self._delete, self._seen, acted, **EVERY)
         self._tokens.read(self._read, None, self._tokens, **_SLOW)
-        self.timer.tick(self._tick, self._seen, self._shown, **_QUIET)
+        self.timer.tick(self._tick, self._seen, self._shown, **LATEST)
 
     def opens(self, event: Any) -> None:
         """Draw all, at this event."""
-        event(self._all, self._seen, self._shown, **_QUIET)
+        event(self._all, self._seen, self._shown, **LATEST)
 
     def follows(self, started: gr.State) -> None:
         """Look at the run whose id this state comes to hold."""
         started.change(
-            self._started, [started, *self._seen], [*self._shown, self._looking], **_QUIET
+            self._started, [started, *self._seen], [*self._shown, self._looking], **LATEST
         )
 
     # Drawing.

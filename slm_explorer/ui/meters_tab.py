@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from typing import Any
 
 import gradio as gr
 
 from slm_explorer.errors import StorageError
 from slm_explorer.meters.history import flat, to_csv
 from slm_explorer.services import Services
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import EVERY, LATEST, QUIET, sent, view
 from slm_explorer.ui.meters_hours import csv_file, hours_view
 from slm_explorer.ui.meters_picture import SPAN_S
 from slm_explorer.ui.meters_rows import energy_title, joules
 from slm_explorer.ui.meters_view import meters_view, strip_view
 
 TICK_S = 2.0
-
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private"
-}  # fmt: skip
 
 
 class Strip:
@@ -50,15 +45,19 @@ class MetersTab:
         self._drawn: tuple[float, dict[str, object]] | None = None
         self.html = view("meters", {}, sends=("end_worker",), elem_id="slm-meters")
         self.hours = view(
-            "hours", {}, sends=("show_hours", "save_seconds", "save_minutes"), elem_id="slm-hours"
+            "hours",
+            {},
+            sends=("save_seconds", "save_minutes"),
+            latest=("show_hours",),
+            elem_id="slm-hours",
         )
         # Inactive but while its tab is seen, see the switch in app.py; brings the strip along.
         self.timer = gr.Timer(TICK_S, active=False)
-        self.timer.tick(self.read_both, None, [self.html, strip.html], **_QUIET)
-        self.html.end_worker(self._unload, None, self.html, **_QUIET)
-        self.hours.show_hours(self._show_hours, None, self.hours, **_QUIET)
-        self.hours.save_seconds(self._save_seconds, None, self.hours, **_QUIET)
-        self.hours.save_minutes(self._save_minutes, None, self.hours, **_QUIET)
+        self.timer.tick(self.read_both, None, [self.html, strip.html], **QUIET)
+        self.html.end_worker(self._unload, None, self.html, **EVERY)
+        self.hours.show_hours(self._show_hours, None, self.hours, **LATEST)
+        self.hours.save_seconds(self._save_seconds, None, self.hours, **QUIET)
+        self.hours.save_minutes(self._save_minutes, None, self.hours, **QUIET)
 
     def read(self) -> dict[str, object]:
         """The whole tab, drawn once a snapshot for all browsers."""

@@ -17,17 +17,13 @@ from slm_explorer.catalog.devices import THIS_MACHINE
 from slm_explorer.catalog.fit import FIT_CONTEXT_TOKENS
 from slm_explorer.errors import InvalidRequest, SlmError, StorageError
 from slm_explorer.services import Services
-from slm_explorer.ui.components import sent, view
+from slm_explorer.ui.components import LATEST, QUIET, sent, view
 from slm_explorer.units import format_bytes
 
 TICK_S = 1.0
 PLAN = BenchPlan(prompt_tokens=64, max_tokens=32, repeats=3)
 RECIPES = {"native": "as stored", "int8": "int8", "int4": "int4"}
 REFUSED = "Measuring is off, because this page is served to other machines."
-_QUIET: dict[str, Any] = {
-    "queue": False, "show_progress": "hidden", "api_visibility": "private",
-    "trigger_mode": "always_last",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,14 +110,14 @@ class ShapePanel:
         self._html = view("shape", {}, sends=("measure", "stop"), elem_id="slm-shape-panel")
         self._timer = gr.Timer(TICK_S, active=False)
         self._outputs = [self._html, self._timer]
-        self._html.measure(self._measure, chosen, self._outputs, **_QUIET)
-        self._html.stop(self._stop, chosen, self._outputs, **_QUIET)
-        self._timer.tick(self._read, chosen, self._outputs, **_QUIET)
+        self._html.measure(self._measure, chosen, self._outputs, **QUIET)
+        self._html.stop(self._stop, chosen, self._outputs, **QUIET)
+        self._timer.tick(self._read, chosen, self._outputs, **LATEST)
         self.refreshes(chosen.change)
 
     def refreshes(self, event: Any) -> None:
         """Show, at this event, the chosen model's measurements."""
-        event(self._read, self._chosen, self._outputs, **_QUIET)
+        event(self._read, self._chosen, self._outputs, **LATEST)
 
     def _read(self, chosen: str, error: str = "") -> tuple[dict[str, object], gr.Timer]:
         newest = self._runs.newest

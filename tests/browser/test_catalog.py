@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from slm_explorer.catalog.search import Facets
 from slm_explorer.catalog.taxonomy import load_taxonomy, members
@@ -219,6 +219,24 @@ def test_comparing_marks_what_differs(visit: Visit) -> None:
     expect(table.locator("thead th")).to_have_count(2)
     open_tab(page, "Explore")
     expect(page.locator(".slm-pick[aria-pressed=true]")).to_have_count(2)
+
+
+def test_of_quick_picks_none_is_lost(visit: Visit) -> None:
+    page = explore(visit)
+    first: list[Route] = []
+    page.route(
+        re.compile("/run/predict"),
+        lambda route: route.continue_() if first else first.append(route),
+    )
+    for place in range(4):
+        page.locator(f"{ROWS} .slm-pick").nth(place).click()
+    # The first pick is still on its way while the others are made.
+    page.wait_for_function(
+        "() => document.querySelectorAll('.slm-pick[aria-pressed=true]').length === 4"
+    )
+    first[0].continue_()
+    open_tab(page, "Compare")
+    expect(page.locator("#slm-compare thead th")).to_have_count(4)
 
 
 def test_six_models_are_the_most(visit: Visit) -> None:
