@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from slm_explorer.cli import main
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -40,18 +42,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> Cli:
-    """Run `slm-explorer` in a fresh process with a home of its own, outside the checkout."""
+def cli(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Cli:
+    """Run `slm-explorer` in this process, where its workers need not import torch each time, with
+    a home of its own, outside the checkout.
+    """
+    monkeypatch.setenv("SLM_EXPLORER_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
 
-    def run(*words: str, timeout: float = 240, **env: str) -> Ran:
+    def run(*words: str, **env: str) -> Ran:
+        capfd.readouterr()
+        with monkeypatch.context() as changed:
+            for name, value in env.items():
+                changed.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main(words)
+        code = ended.value.code
+        assert isinstance(code, int)
+        return Ran(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def cli_process(tmp_path: Path) -> Cli:
+    """The same in a fresh process, as a user starts it."""
+
+    def run(*words: str) -> Ran:
         command = [sys.executable, "-m", "slm_explorer", *words]
-        variables = {**os.environ, "SLM_EXPLORER_HOME": str(tmp_path / "home"), **env}
+        variables = {**os.environ, "SLM_EXPLORER_HOME": str(tmp_path / "home")}
         variables.setdefault("PYTHONPATH", str(ROOT))
         done = subprocess.run(
             command,
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=240,
             cwd=tmp_path,
             env=variables,
             check=False,

@@ -73,12 +73,57 @@ def shots(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 Visit = Callable[..., Page]
+Look = tuple[int, Scheme, bool]
+
+
+class Contexts:
+    """Browser contexts by what they look like. Those of earlier tests are used again, without
+    their pages and what those have kept: a new one would load and parse all of the page's scripts.
+    """
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._idle: dict[Look, list[BrowserContext]] = {}
+        self._used: list[tuple[Look, BrowserContext]] = []
+
+    def take(self, width: int, scheme: Scheme, touch: bool) -> BrowserContext:
+        look = (width, scheme, touch)
+        idle = self._idle.get(look)
+        context = idle.pop() if idle else self._made(*look)
+        self._used.append((look, context))
+        return context
+
+    def give_back(self) -> None:
+        for look, context in self._used:
+            if context.pages:
+                for page in context.pages:
+                    page.evaluate("localStorage.clear()")
+                    page.close()
+                context.clear_cookies()
+                self._idle.setdefault(look, []).append(context)
+            else:
+                context.close()
+        self._used.clear()
+
+    def _made(self, width: int, scheme: Scheme, touch: bool) -> BrowserContext:
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 900 if width > 600 else 844},
+            color_scheme=scheme,
+            has_touch=touch,
+            is_mobile=touch,
+        )
+        context.set_default_timeout(WAIT_MS)
+        return context
+
+
+@pytest.fixture(scope="session")
+def contexts(browser: Browser) -> Contexts:
+    return Contexts(browser)
 
 
 @pytest.fixture
-def visit(browser: Browser, served: Site) -> Iterator[Visit]:
+def visit(contexts: Contexts, served: Site) -> Iterator[Visit]:
     """Open the page as a browser of its own, and judge at the end what it did."""
-    contexts: list[BrowserContext] = []
     problems: list[str] = []
 
     def on_console(message: ConsoleMessage) -> None:
@@ -94,15 +139,7 @@ def visit(browser: Browser, served: Site) -> Iterator[Visit]:
             problems.append(f"HTTP {response.status}: {response.url}")
 
     def open_page(width: int = 1440, scheme: Scheme = "light", *, touch: bool = False) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900 if width > 600 else 844},
-            color_scheme=scheme,
-            has_touch=touch,
-            is_mobile=touch,
-        )
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page = context.new_page()
+        page = contexts.take(width, scheme, touch).new_page()
         page.on("console", on_console)
         page.on("pageerror", lambda error: problems.append(f"script: {error}"))
         page.on("request", on_request)
@@ -112,6 +149,5 @@ def visit(browser: Browser, served: Site) -> Iterator[Visit]:
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    contexts.give_back()
     assert not problems

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, expect
+from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.browser.chat_page import answers, keep_lanes, open_tab, send, set_max_tokens
-from tests.browser.conftest import WAIT_MS, Scheme, Visit
+from tests.browser.conftest import WAIT_MS, Contexts, Scheme, Visit
 from tests.classroom.acts import eventually
 from tests.serving import Site, site
 
@@ -39,9 +39,8 @@ def key(lesson: Site) -> Iterator[str]:
 
 
 @pytest.fixture
-def screen(browser: Browser, lesson: Site) -> Iterator[Open]:
+def screen(contexts: Contexts, lesson: Site) -> Iterator[Open]:
     """Open a page in a browser of its own; at the end, nothing foreign and no error."""
-    contexts: list[BrowserContext] = []
     problems: list[str] = []
 
     def on_request(request: Request) -> None:
@@ -49,21 +48,14 @@ def screen(browser: Browser, lesson: Site) -> Iterator[Open]:
             problems.append(f"foreign request: {request.url}")
 
     def open_page(query: str, width: int = 1440, scheme: Scheme = "light") -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900 if width > 600 else 844},
-            color_scheme=scheme, has_touch=width < 600, is_mobile=width < 600,
-        )  # fmt: skip
-        context.set_default_timeout(WAIT_MS)
-        contexts.append(context)
-        page = context.new_page()
+        page = contexts.take(width, scheme, touch=width < 600).new_page()
         page.on("pageerror", lambda error: problems.append(f"script: {error}"))
         page.on("request", on_request)
         page.goto(lesson.address + query)
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
+    contexts.give_back()
     assert not problems
 
 

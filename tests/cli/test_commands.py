@@ -83,8 +83,8 @@ def test_models_lists_the_catalog_with_the_sprouts_first(cli: Cli) -> None:
     assert {row["id"] for row in rows[:4]} >= {"sprout-5m", "sprout-1m", "sprout-300k"}
 
 
-def test_chat_answers_from_two_models_in_order(cli: Cli) -> None:
-    ran = cli(
+def test_chat_answers_from_two_models_in_order(cli_process: Cli) -> None:
+    ran = cli_process(
         "chat", "sprout-300k", "sprout-5m", "--prompt", "Hello!", "--max-tokens", "8", "--json"
     )
     assert ran.code == 0, ran.err
@@ -209,22 +209,22 @@ def test_errors_are_one_line_with_the_right_code(
     assert "Traceback" not in ran.err
 
 
-def test_a_wrong_option_is_a_wrong_call(cli: Cli) -> None:
-    assert cli("chat", "sprout-5m", "--nonsense").code == 2
-    assert cli("frobnicate").code == 2
+def test_a_wrong_option_is_a_wrong_call(cli_process: Cli) -> None:
+    assert cli_process("chat", "sprout-5m", "--nonsense").code == 2
+    assert cli_process("frobnicate").code == 2
 
 
-def test_debug_shows_the_traceback(cli: Cli) -> None:
-    ran = cli("chat", "no-such-model", "--prompt", "hi", "--debug")
+def test_debug_shows_the_traceback(cli_process: Cli) -> None:
+    ran = cli_process("chat", "no-such-model", "--prompt", "hi", "--debug")
     assert ran.code == 1
     assert "Traceback" in ran.err
 
 
-def test_a_home_that_cannot_be_written_stops_nothing(cli: Cli, tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_written_stops_nothing(cli_process: Cli, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="utf-8")
     words = ("--prompt", "Hello!", "--max-tokens", "2", "--json", "--home", str(blocked / "home"))
-    ran = cli("chat", "sprout-300k", *words)
+    ran = cli_process("chat", "sprout-300k", *words)
     assert ran.code == 0, ran.err
     assert ran.rows[0]["output_tokens"]
     assert "History cannot be kept" in ran.err
@@ -240,8 +240,8 @@ def test_a_checkpoint_folder_runs_by_its_path(cli: Cli, tmp_path: Path) -> None:
     assert ran.rows[0]["output_tokens"]
 
 
-def test_odd_characters_are_read_not_refused(cli: Cli) -> None:
+def test_odd_characters_are_read_not_refused(cli_process: Cli) -> None:
     prompt = "\x01\x07 \N{GRINNING FACE} \u202e \ud800 é"
-    ran = cli("chat", "sprout-300k", "--prompt", prompt.encode("utf-8", "replace").decode(),
+    ran = cli_process("chat", "sprout-300k", "--prompt", prompt.encode("utf-8", "replace").decode(),
               "--max-tokens", "4", "--json")  # fmt: skip
     assert ran.code == 0, ran.err
