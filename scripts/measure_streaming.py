@@ -17,47 +17,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from measure.checkpoint import write_checkpoint
+
 from slm_explorer.assets import asset_folder
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.hfconfig import shape_config
-
-# In a process of its own, so that this one stays small.
-_WRITE = """
-import json, sys, torch
-from pathlib import Path
-from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-target, donor, text = sys.argv[1:]
-fields = json.loads(text)
-config = AutoConfig.for_model(fields.pop("model_type"), **fields)
-config.dtype = "bfloat16"
-with torch.device("meta"):
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-config.architectures = [type(model).__name__]
-config.save_pretrained(target)
-AutoTokenizer.from_pretrained(donor).save_pretrained(target)
-generator = torch.Generator().manual_seed(0)
-shard, held, place, total = {}, 0, {}, 0
-def write():
-    global shard, held
-    name = f"model-{len(set(place.values())):05}.safetensors"
-    place.update(dict.fromkeys(shard, name))
-    save_file(shard, str(Path(target) / name), metadata={"format": "pt"})
-    shard, held = {}, 0
-for name, tensor in model.state_dict().items():
-    if name == "lm_head.weight" and config.tie_word_embeddings:
-        continue
-    size = 2 * tensor.numel()
-    if held and held + size > 2 * 10**9:
-        write()
-    values = torch.ones(tensor.shape, dtype=torch.bfloat16)
-    if tensor.dim() > 1:
-        values.normal_(0, 0.02, generator=generator)
-    shard[name], held, total = values, held + size, total + size
-write()
-index = {"metadata": {"total_size": total}, "weight_map": place}
-(Path(target) / "model.safetensors.index.json").write_text(json.dumps(index))
-"""
 
 
 def main() -> None:
@@ -74,9 +38,7 @@ def main() -> None:
 def measure(catalog: Catalog, name: str, recipe: str, folder: Path) -> dict[str, object]:
     """Seconds, and bytes on disk and at the peak of both processes."""
     whole, small = folder / "whole", folder / "small"
-    donor = asset_folder() / "sprouts" / "sprout-5m"
-    config = json.dumps({**shape_config(catalog.get(name)), "eos_token_id": None})
-    subprocess.run([sys.executable, "-c", _WRITE, str(whole), str(donor), config], check=True)
+    write_checkpoint(whole, {**shape_config(catalog.get(name)), "eos_token_id": None})
     order = ["compress", str(whole), "--recipe", recipe, "--no-proof", "--json"]
     first = _app(*order, "--out", str(folder / "first"))
     second = _app(*order, "--out", str(small))

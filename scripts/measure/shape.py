@@ -11,20 +11,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from measure.checkpoint import write_checkpoint
 from slm_explorer.assets import asset_folder
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.hfconfig import shape_config
-
-_WRITE = """
-import json, sys, torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-target, donor, text = sys.argv[1:]
-fields = json.loads(text)
-torch.manual_seed(0)
-config = AutoConfig.for_model(fields.pop("model_type"), **fields)
-AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16).save_pretrained(target)
-AutoTokenizer.from_pretrained(donor).save_pretrained(target)
-"""
 
 
 def place_shape(card_id: str, cache: Path, recipe: str = "native") -> None:
@@ -43,8 +33,7 @@ def place_shape(card_id: str, cache: Path, recipe: str = "native") -> None:
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text(revision, encoding="utf-8")
     whole = target if recipe == "native" else cache / "whole"
-    words = [sys.executable, "-c", _WRITE, str(whole), str(donor), json.dumps(config)]
-    subprocess.run(words, check=True)
+    write_checkpoint(whole, config)
     if whole != target:
         app = [sys.executable, "-m", "slm_explorer", "compress", str(whole), "--recipe", recipe]
         subprocess.run([*app, "--out", str(target), "--no-proof"], check=True, stdout=sys.stderr)

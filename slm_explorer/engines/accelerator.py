@@ -55,7 +55,7 @@ def load_on_device(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
             "smaller model or fewer bits, or run it on the CPU."
         ) from error
     torch.set_default_device(spec.device)
-    size = sum(_bytes(parameter) for parameter in loaded.model.parameters())
+    size = sum(bytes_of(parameter) for parameter in loaded.model.parameters())
     return replace(loaded, info=replace(loaded.info, weights_bytes=size))
 
 
@@ -103,7 +103,7 @@ def _why_not(kind: str, step: Recipe) -> str | None:
     return None
 
 
-def _bytes(parameter: Tensor) -> int:
+def bytes_of(parameter: Tensor) -> int:
     """What it takes: a rounded one is a shell around the tensors that it is kept in."""
     if not hasattr(parameter, "__tensor_flatten__"):
         return parameter.nbytes

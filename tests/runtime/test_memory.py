@@ -183,14 +183,17 @@ def test_a_machine_that_runs_short_loses_a_model_before_the_kernel_takes_one(
 def test_what_ending_workers_give_back_is_waited_for(
     make_manager: MakeManager, counting: Counting
 ) -> None:
+    short = threading.Event()
+
     # The kernel has the pages of a process back when it is gone, and not before.
     def memory() -> MemoryView:
-        held = any(alive(pid) for pid in counting.pids[:1])
+        held = short.is_set() and alive(counting.pids[0])
         return replace(ROOMY, available=0) if held else ROOMY
 
     manager = make_manager(memory=memory, process_memory=lambda _: 5 * MB)
     with manager.lease(echo("large"), visitor="ann", cancel=threading.Event()) as lease:
         assert lease.info.parameters == 0
+        short.set()
         manager.check()
         assert Visit(manager, echo("small"), "hello").stats().output_tokens == 1
 
