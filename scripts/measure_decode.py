@@ -48,15 +48,15 @@ def main() -> None:
     words = parser.parse_args()
     torch.set_num_threads(words.threads)
     read = torch.ones(_READ_NUMBERS, dtype=torch.int64)
-    config = shape_config(Catalog.load(asset_folder()).get(words.card))
+    card = Catalog.load(asset_folder()).get(words.card)
+    shape, built = json.dumps(shape_config(card)), card.architecture
+    assert built is not None
+    # Of a table that is not the head too, a token reads one row.
+    table = 0 if built.tied_embeddings else (built.vocab_size or 0) * (built.hidden_size or 0)
     for recipe in words.recipes:
         engine = TorchEngine()
-        spec = ModelSpec(
-            words.card, None, recipe, threads=words.threads, shape_config=json.dumps(config)
-        )
+        spec = ModelSpec(card.id, None, recipe, threads=words.threads, shape_config=shape)
         info = engine.load(spec, lambda _fraction, _stage: None)
-        # Of a table that is not the head too, a token reads one row.
-        table = 0 if config["tie_word_embeddings"] else config["vocab_size"] * config["hidden_size"]
         reads = info.weights_bytes - table * (2 if recipe == "native" else 1)
         answer(engine, words.tokens)
         speeds, bandwidths = [], []
