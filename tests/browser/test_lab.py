@@ -11,6 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from slm_explorer import proof
+from slm_explorer.lab import runner
 from slm_explorer.lab.types import Order, Run
 from tests.browser.chat_page import answers, open_tab, send, set_max_tokens, wait_idle
 from tests.browser.conftest import Scheme, Visit
@@ -63,8 +64,9 @@ def made(served: Site) -> Run:
 def test_a_sprout_is_made_smaller_proven_and_chats_beside_its_parent(
     visit: Visit, served: Site, shots: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A tenth of the text: the measures are the same, and less sure.
+    # A tenth of the text and fewer questions: the measures are the same, and less sure.
     monkeypatch.setattr(proof, "_CHARACTERS", 8_000)
+    monkeypatch.setattr(runner, "SKILL_ITEMS", 2)
     page = open_lab(visit)
     page.screenshot(path=shots / "lab-empty-1440.png", full_page=True)
     choose_parent(page, "sprout-5m")
