@@ -13,7 +13,10 @@ export function follow(live, local, redraw) {
   local.ticket = live?.ticket;
   local.newest = null;
   if (!live) return;
-  addEventListener("pagehide", () => local.ticket === live.ticket && fetch(at(`end/${live.ticket}`), { keepalive: true }), { once: true });
+  if (!local.leaves) {
+    local.leaves = true;
+    addEventListener("pagehide", () => local.ticket && fetch(at(`end/${local.ticket}`), { keepalive: true }));
+  }
   const began = performance.now();
   const again = () => setTimeout(ask, performance.now() - began < GLANCE_MS ? OFTEN_MS : SETTLED_MS);
   const ask = async () => {
