@@ -224,12 +224,12 @@ def _no_room(card: Card, wish: Wish, device: Device, deployment: Deployment) -> 
     if deployment.max_weights_bytes is not None:
         most = format_bytes(deployment.max_weights_bytes)
         return "too big", (
-            f"Under no recipe offered here do they fit {device.name} ({limit} usable) with at "
+            f"Under no recipe offered here do they fit {device.in_words} ({limit} usable) with at "
             f"most {most} of weights to download."
         )
     context = "" if wish.context_tokens is None else f" with {wish.context_tokens:,} tokens"
     return "too big", (
-        f"Under no recipe offered here do they fit {device.name} ({limit} usable){context}."
+        f"Under no recipe offered here do they fit {device.in_words} ({limit} usable){context}."
     )
 
 
@@ -271,7 +271,7 @@ def _reasons(
     reasons = [
         Reason(
             f"It {sure}: about {format_bytes(found.needed)} as {recipe} with {tokens:,} tokens, "
-            f"{share:.0%} of what {device.name} can give.",
+            f"{share:.0%} of what {device.in_words} can give.",
             "computed",
         ),
         Reason(f"It has {(card.parameters or 0) / 1e6:,.0f} million parameters.", "card"),

@@ -33,6 +33,11 @@ class Device:
     reason: str
     source: str
 
+    @property
+    def in_words(self) -> str:
+        """Its name within a sentence."""
+        return "this machine" if self.id == THIS_MACHINE else self.name
+
 
 def load_devices(assets: Path) -> tuple[Device, ...]:
     """The devices of `assets`/devices.json in its order. Raises BadCatalog, naming the place."""

@@ -34,7 +34,7 @@ def test_this_machine_is_judged_by_its_budget(tmp_path: Path) -> None:
     done = advise(tmp_path, "--memory-budget", "600MB")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("1. ")
-    assert "of what This machine can give" in done.stdout
+    assert "of what this machine can give" in done.stdout
     assert "Ruled out" in done.stdout
 
 
