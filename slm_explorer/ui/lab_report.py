@@ -134,11 +134,16 @@ def _divergence(report: Mapping[str, object]) -> list[dict[str, str]]:
     return rows
 
 
-def _interval(report: Mapping[str, object], key: str, spec: str) -> str:
-    found = report.get(key)
-    if not isinstance(found, Sequence) or len(found) != 2:
-        return ""
-    return f" ({found[0]:{spec}} to {found[1]:{spec}})"
+def _span(found: Mapping[str, object], key: str) -> tuple[float, float] | None:
+    pair = found.get(key)
+    if not isinstance(pair, Sequence) or len(pair) != 2:
+        return None
+    return float(pair[0]), float(pair[1])
+
+
+def _interval(found: Mapping[str, object], key: str, spec: str) -> str:
+    span = _span(found, key)
+    return "" if span is None else f" ({span[0]:{spec}} to {span[1]:{spec}})"
 
 
 def _skills(report: Mapping[str, object]) -> list[dict[str, str]]:
@@ -150,17 +155,33 @@ def _skills(report: Mapping[str, object]) -> list[dict[str, str]]:
     for each in found:
         if not isinstance(each, Mapping):
             continue
-        a, b = (number(mapping(each, side), "accuracy") for side in ("before", "after"))
+        sides = mapping(each, "before"), mapping(each, "after")
+        suite, asked = str(each.get("suite", "")).replace("_", " "), each.get("n", "n/a")
         rows.append(
             {
-                "label": str(each.get("suite", "")).replace("_", " "),
-                "before": "n/a" if a is None else f"{a:.0%}",
-                "after": "n/a" if b is None else f"{b:.0%}",
-                "change": "" if a is None or b is None else f"{100 * (b - a):+.0f} points",
-                "how": f"exact answers to {each.get('n', 'n/a')} questions",
+                "label": f"{suite}, {asked} asked",
+                "before": _share(sides[0]),
+                "after": _share(sides[1]),
+                "change": _change(*sides),
+                "how": "exact answers, with the interval of 95 % that so few questions allow",
             }
         )
     return rows
+
+
+def _share(side: Mapping[str, object]) -> str:
+    share = number(side, "accuracy")
+    return "n/a" if share is None else f"{share:.0%}{_interval(side, 'interval', '.0%')}"
+
+
+def _change(before: Mapping[str, object], after: Mapping[str, object]) -> str:
+    """A difference only where the intervals do not overlap."""
+    a, b = number(before, "accuracy"), number(after, "accuracy")
+    spans = _span(before, "interval"), _span(after, "interval")
+    if a is None or b is None or spans[0] is None or spans[1] is None:
+        return ""
+    apart = spans[0][1] < spans[1][0] or spans[1][1] < spans[0][0]
+    return f"{100 * (b - a):+.0f} points" if apart else "none that this can tell"
 
 
 def _conditions(report: Mapping[str, object]) -> str:

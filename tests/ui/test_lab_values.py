@@ -208,7 +208,7 @@ def test_a_report_says_what_was_not_measured() -> None:
     assert "Memory" not in rows
     assert rows["Decode"]["change"] == "× 2.00"
     assert rows["Mean KL from the parent"]["after"] == "0.0200 nats (0.0100 to 0.0300)"
-    assert rows["copy"]["after"] == "n/a"
+    assert rows["copy, 10 asked"]["after"] == "n/a"
     assert "Skills: there are none." in view["notes"]
     assert {link["href"] for link in view["links"]} == {
         f"slm-lab/a-1/{name}" for name in ("model.zip", "report.html", "report.json")
@@ -265,3 +265,22 @@ def test_tokens_carry_the_change_and_both_models_candidates() -> None:
     assert token["child_top"][1]["text"] == "<b>"
     assert "-1.500 nats" in view["mean"]
     assert tokens_view(None)["id"] == ""
+
+
+def test_a_skill_s_change_is_claimed_only_where_the_intervals_are_apart() -> None:
+    sides = {
+        "few": ({"accuracy": 0.5, "interval": [0.2, 0.8]}, {"accuracy": 0.9, "interval": [0.6, 1]}),
+        "many": (
+            {"accuracy": 0.5, "interval": [0.4, 0.6]},
+            {"accuracy": 0.9, "interval": [0.8, 1]},
+        ),
+    }
+    skills = [
+        {"suite": suite, "n": 10, "before": before, "after": after}
+        for suite, (before, after) in sides.items()
+    ]
+    view: Any = report_view(run(report=REPORT | {"skills": skills}), code="", files=True, push=None)
+    rows = {row["label"]: row for row in view["table"]}
+    assert rows["few, 10 asked"]["before"] == "50% (20% to 80%)"
+    assert rows["few, 10 asked"]["change"] == "none that this can tell"
+    assert rows["many, 10 asked"]["change"] == "+40 points"
