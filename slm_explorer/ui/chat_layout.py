@@ -65,6 +65,9 @@ def build_chat_layout(
                     label=f"Lane {LETTERS[slot]}",
                     elem_id=f"slm-model-{slot}",
                     min_width=0,
+                    # Gradio refuses, with an error, what is not among the newest choices, and an
+                    # event may carry the lane of a moment ago. What is asked is checked anyway.
+                    allow_custom_value=True,
                 )
                 remove = gr.Button("✕", size="sm", min_width=0, scale=0, elem_classes="slm-remove")
             columns.append(column)

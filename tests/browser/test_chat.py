@@ -236,3 +236,14 @@ def test_on_a_phone_enter_breaks_the_line(visit: Visit) -> None:
     page.locator("#slm-send").click()
     expect(page.locator(".slm-prompt .slm-text")).to_have_text("one\ntwo")
     wait_idle(page)
+
+
+def test_a_model_that_is_not_there_is_refused_in_its_lane(visit: Visit) -> None:
+    page = visit()
+    field = page.locator("#slm-model-0 input")
+    field.fill("/etc/passwd")
+    field.press("Tab")
+    send(page, "Hello!")
+    wait_idle(page)
+    expect(page.locator(".slm-answer").first).to_contain_text("choose")
+    expect(answers(page, "done")).to_have_count(2)
