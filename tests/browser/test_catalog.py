@@ -1,19 +1,19 @@
-"""The catalog in a real browser: found, filtered, sorted, compared, plotted, and set right."""
+"""The catalog in a real browser: found, filtered, sorted, shown, and set right."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, expect
+from playwright.sync_api import expect
 
 from slm_explorer.catalog.search import Facets
 from slm_explorer.catalog.taxonomy import load_taxonomy, members
 from slm_explorer.ui.catalog_rows import COMMERCIAL_USE, catalog_rows
+from tests.browser.catalog_page import ROWS, card, explore, facet, option, rows, search
 from tests.browser.chat_page import open_tab
 from tests.browser.conftest import Visit
 from tests.catalog.test_search import QUESTIONS
@@ -21,46 +21,7 @@ from tests.serving import SLOW_NAME, Site
 
 pytestmark = pytest.mark.browser
 
-ROWS = "#slm-catalog tbody tr"
 NEVER_HTML = "<img src=x onerror=\"document.title='x'\"> ${document.title='y'} <b>b</b>"
-
-
-def explore(visit: Visit, width: int = 1440) -> Page:
-    page = visit(width)
-    open_tab(page, "Catalog")
-    page.locator(ROWS).first.wait_for()
-    return page
-
-
-def rows(page: Page) -> list[str]:
-    return page.locator(f"{ROWS} .slm-link").all_text_contents()
-
-
-def search(page: Page, words: str) -> None:
-    page.get_by_label("Search the catalog").fill(words)
-
-
-def facet(page: Page, name: str) -> Locator:
-    """The opened menu of a facet."""
-    menu = page.locator(".slm-facets details").filter(has_text=re.compile(f"^{name}"))
-    if menu.get_attribute("open") is None:
-        menu.locator("summary").click()
-    return menu.get_by_role("menu")
-
-
-def option(page: Page, name: str, value: str) -> Locator:
-    return facet(page, name).get_by_role("menuitemcheckbox").filter(has_text=value).first
-
-
-def card(page: Page, card_id: str) -> Locator:
-    page.locator(f"{ROWS}[data-id={card_id}] .slm-link").click()
-    expect(page.locator(f"{ROWS}[data-id={card_id}]")).to_have_class("slm-chosen")
-    return page.locator("#slm-card-column")
-
-
-def pick(page: Page, *ids: str) -> None:
-    for card_id in ids:
-        page.locator(f"{ROWS}[data-id={card_id}] .slm-pick").click()
 
 
 def page_facets(facets: Facets) -> dict[str, list[str]] | None:
@@ -200,80 +161,6 @@ def test_a_model_that_cannot_run_says_why(visit: Visit) -> None:
     expect(shown.get_by_role("button", name="Open in Chat")).to_be_disabled()
     expect(shown.locator(".slm-reason")).to_contain_text("not on this machine")
     expect(shown.locator(".slm-claim[data-id=phi-2-grouped-queries]")).to_be_visible()
-
-
-def test_comparing_marks_what_differs(visit: Visit) -> None:
-    page = explore(visit)
-    pick(page, "sprout-1m", "sprout-5m")
-    open_tab(page, "Compare")
-    table = page.locator("#slm-compare table")
-    expect(table.locator("thead th")).to_have_count(2)
-    expect(table.locator("tr.slm-differs").filter(has_text="1,246,592")).to_have_count(1)
-    alike = table.locator("tr").filter(has_text="Context, tokens")
-    assert "slm-differs" not in (alike.get_attribute("class") or "")
-    page.get_by_role("button", name="Differences only").click()
-    expect(alike).to_have_count(0)
-    page.get_by_label("Add a model").select_option("phi-2")
-    expect(table.locator("thead th")).to_have_count(3)
-    page.get_by_label("Take Sprout 1M out").click()
-    expect(table.locator("thead th")).to_have_count(2)
-    open_tab(page, "Explore")
-    expect(page.locator(".slm-pick[aria-pressed=true]")).to_have_count(2)
-
-
-def test_of_quick_picks_none_is_lost(visit: Visit) -> None:
-    page = explore(visit)
-    first: list[Route] = []
-    page.route(
-        re.compile("/run/predict"),
-        lambda route: route.continue_() if first else first.append(route),
-    )
-    for place in range(4):
-        page.locator(f"{ROWS} .slm-pick").nth(place).click()
-    # The first pick is still on its way while the others are made.
-    page.wait_for_function(
-        "() => document.querySelectorAll('.slm-pick[aria-pressed=true]').length === 4"
-    )
-    first[0].continue_()
-    open_tab(page, "Compare")
-    expect(page.locator("#slm-compare thead th")).to_have_count(4)
-
-
-def test_six_models_are_the_most(visit: Visit) -> None:
-    page = explore(visit)
-    for place in range(6):
-        page.locator(f"{ROWS} .slm-pick").nth(place).click()
-    expect(page.locator(f"{ROWS} .slm-pick:disabled").first).to_be_visible()
-    open_tab(page, "Compare")
-    expect(page.locator("#slm-compare thead th")).to_have_count(6)
-    expect(page.get_by_label("Add a model")).to_be_disabled()
-
-
-def test_plots_stay_put_until_other_models_are_chosen(visit: Visit) -> None:
-    page = explore(visit)
-    open_tab(page, "Plots")
-    plots = ("memory", "parts", "time")
-    for name in plots:
-        page.locator(f"#slm-plot-{name} .main-svg").first.wait_for()
-        page.evaluate(f"document.querySelector('#slm-plot-{name} .js-plotly-plot').kept = true")
-    kept = "document.querySelector('#slm-plot-{} .js-plotly-plot').kept === true"
-    open_tab(page, "Explore")
-    search(page, "gemma")
-    option(page, "Kind", "decoder").click()
-    open_tab(page, "Plots")
-    page.wait_for_timeout(1000)  # what should not happen has no event
-    assert [page.evaluate(kept.format(name)) for name in plots] == [True, True, True]
-    open_tab(page, "Explore")
-    pick(page, "gemma-2b")
-    open_tab(page, "Plots")
-    expect(page.locator("[data-testid=markdown].slm-plot-note")).to_contain_text(
-        "chosen to compare"
-    )
-    expect(
-        page.locator("#slm-plot-parts .yaxislayer-above, #slm-plot-parts .ytick")
-    ).to_contain_text(["Gemma 2B"])
-    assert not page.evaluate(kept.format("memory"))
-    assert page.evaluate(kept.format("time"))
 
 
 def test_a_way_to_be_small_filters_explore(visit: Visit, served: Site) -> None:
