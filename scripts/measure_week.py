@@ -28,6 +28,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from http.client import HTTPConnection
 from pathlib import Path
+from queue import Queue
 from statistics import median
 from typing import Any, TextIO
 
@@ -171,18 +172,17 @@ def _drive(words: argparse.Namespace, folder: Path) -> int:
     every = max(1, len(plan) // words.rows)
     rows: list[dict[str, Any]] = []
     began = time.monotonic()
-    # As many orders as belong to the part of the week that is over; a compression takes its time.
-    done = threading.Semaphore(0)
-    teller = threading.Thread(
-        target=_tell, args=(orders, done, app.stdin, app.stdout, week), daemon=True
-    )
+    # As many orders as belong to the part of the week that is over. A compression takes its time:
+    # visitors wait while more than these are due, or the week's end would be compressions alone.
+    due: Queue[str | None] = Queue(maxsize=8)
+    teller = threading.Thread(target=_tell, args=(due, app.stdin, app.stdout, week), daemon=True)
     teller.start()
     given = 0
     with ThreadPoolExecutor(words.visitors) as visitors:
         pending: deque[Any] = deque()
         for number, event in enumerate(plan):
             while given < len(orders) * (number + 1) // len(plan):
-                done.release()
+                due.put(orders[given])
                 given += 1
             if event == "kill":
                 _kill_one(app.pid, draw, week)
@@ -193,6 +193,7 @@ def _drive(words: argparse.Namespace, folder: Path) -> int:
             if (number + 1) % every == 0:
                 rows.append(_look(app.pid, temporary, number + 1, time.monotonic() - began))
                 print(json.dumps(rows[-1] | dict(week.counts)), flush=True)
+    due.put(None)
     teller.join()
     rows.append(_look(app.pid, temporary, len(plan), time.monotonic() - began))
     family = list(_descendants(app.pid))
@@ -211,11 +212,8 @@ def _drive(words: argparse.Namespace, folder: Path) -> int:
     return 1 if problems else 0
 
 
-def _tell(
-    orders: list[str], due: threading.Semaphore, told: TextIO, heard: TextIO, week: Week
-) -> None:
-    for order in orders:
-        due.acquire()
+def _tell(due: Queue[str | None], told: TextIO, heard: TextIO, week: Week) -> None:
+    while (order := due.get()) is not None:
         if order == "load":
             week.shot()  # a visitor whose model is unloaded under the answer is told so
         told.write(order + "\n")
