@@ -8,6 +8,7 @@ the one they are given.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ _ROWS, _WINDOW = 64, 256
 _LARGE_ROWS, _LARGE_WINDOW = 32, 128
 _LARGE_PARAMETERS = 100_000_000
 _ROWS_AT_A_TIME = 8
+# Where its texts end before the rows do it writes more of them, until they are this full.
+_ENOUGH, _MOST_PARTS = 0.75, 6
 # Moments held at a time: a model of which more would be needed reads its text several times.
 _HELD_BYTES = 2**29
 
@@ -50,6 +53,7 @@ class InputMoments:
         self._waiting = {name: modules[path] for name, path in places.items() if path in modules}
         self._held: dict[str, Tensor] = {}
         self._batches = self._texts(text, sample, tell)
+        self._counted: Tensor | None = None
 
     def of(self, name: str) -> Tensor | None:
         """[inputs, inputs] float32; None for a tensor whose module was not found."""
@@ -77,6 +81,8 @@ class InputMoments:
         def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...]], None]:
             def add(_module: nn.Module, args: tuple[Tensor, ...]) -> None:
                 inputs = args[0].reshape(-1, sums[name].shape[0]).float()
+                if self._counted is not None:
+                    inputs = inputs[self._counted]
                 sums[name].addmm_(inputs.t(), inputs)
                 rows[name] += inputs.shape[0]
 
@@ -85,7 +91,8 @@ class InputMoments:
         hooks = [module.register_forward_pre_hook(hook(name)) for name, module in chosen.items()]
         try:
             for batch in self._batches:
-                read(self._loaded.model, batch, self._cancelled)
+                self._counted = batch.counted
+                read(self._loaded.model, batch.ids, self._cancelled)
         finally:
             for each in hooks:
                 each.remove()
@@ -93,21 +100,55 @@ class InputMoments:
 
     def _texts(
         self, text: str | None, sample: str, tell: Callable[[float], None]
-    ) -> Sequence[Tensor]:
+    ) -> Sequence[_Batch]:
         if text is not None or not reads_left_to_right(self._loaded.model):
-            return windows_of(self._loaded, sample if text is None else text)
+            windows = windows_of(self._loaded, sample if text is None else text)
+            return [_Batch(window, None) for window in windows]
         return _own_text(self._loaded, tell, self._cancelled)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """Tokens [rows, tokens] read at a time; `counted` bool [rows x tokens], None: all of them."""
+
+    ids: Tensor
+    counted: Tensor | None
 
 
 def _own_text(
     loaded: LoadedModel, tell: Callable[[float], None], cancelled: Cancel
-) -> Sequence[Tensor]:
+) -> list[_Batch]:
+    """What stands after the end of a text is not counted: the model has not learnt what to make of
+    it, and where its texts are short it would be most of what it reads.
+    """
     large = loaded.info.parameters > _LARGE_PARAMETERS
     rows, window = (_LARGE_ROWS, _LARGE_WINDOW) if large else (_ROWS, _WINDOW)
     torch.manual_seed(0)
-    with torch.inference_mode():
-        written = parents_text(loaded, rows, window, lambda: False, cancelled, tell)
-    return written.ids.split(_ROWS_AT_A_TIME)  # type: ignore[no-any-return, no-untyped-call]
+    batches: list[_Batch] = []
+    tokens = 0
+    for part in range(_MOST_PARTS):
+        with torch.inference_mode():
+            written = parents_text(
+                loaded, rows, window, lambda: False, cancelled, lambda _done: None
+            )
+        batches += [
+            _Batch(
+                written.ids[at : at + _ROWS_AT_A_TIME],
+                written.learnt[at : at + _ROWS_AT_A_TIME].flatten(),
+            )
+            for at in range(0, len(written.ids), _ROWS_AT_A_TIME)
+        ]
+        tokens += written.tokens
+        tell(max(tokens / (rows * window), (part + 1) / _MOST_PARTS))
+        if tokens >= _ENOUGH * rows * window:
+            break
+    return batches
+
+
+def _counted(learnt: Tensor) -> Tensor:
+    """The tokens that the model wrote, and those before them, as every text begins."""
+    begins = learnt.cumsum(dim=1) == 0
+    return (learnt | begins).flatten()
 
 
 def _inputs(module: Any) -> int:

@@ -132,7 +132,9 @@ def _write(
     chats: bool,
     cancelled: Callable[[], bool],
 ) -> tuple[Tensor, Tensor]:
-    """Ids and learnt [rows, width]. Where the model chats, a turn's end is not the text's."""
+    """Ids and learnt [rows, width]. Where the model chats, a turn's end is not the text's; a second
+    one right after it is, for then the model knows nothing more to write.
+    """
     eos = sorted(loaded.eos_ids)
     settings = GenerationConfig(
         do_sample=True,
@@ -145,7 +147,7 @@ def _write(
         pad_token_id=eos[0] if eos else 0,
     )
     prompt = torch.tensor(first).expand(rows, -1)
-    stops = StoppingCriteriaList([_Stop(cancelled)])
+    stops = StoppingCriteriaList([_Stop(cancelled, torch.tensor(eos) if chats else None)])
     try:
         made: Tensor = loaded.model.generate(
             input_ids=prompt,
@@ -167,9 +169,13 @@ def _write(
     learnt = torch.ones_like(ids, dtype=torch.bool)
     learnt[:, : len(first)] = False
     learnt[:, made.shape[1] :] = False
-    if settings.eos_token_id is not None:
-        ended = torch.isin(ids, torch.tensor(eos)) & learnt
-        learnt &= (ended.cumsum(dim=1) - ended.long()) == 0
+    if eos:
+        ends = torch.isin(ids, torch.tensor(eos)) & learnt
+        if chats:
+            seconds = ends & ends.roll(1, dims=1)
+            learnt &= seconds.cumsum(dim=1) == 0
+        else:
+            learnt &= ends.cumsum(dim=1) - ends.long() == 0
     return ids, learnt
 
 
@@ -181,18 +187,22 @@ def continuation(loaded: LoadedModel, row: Tensor, cancelled: Callable[[], bool]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         ids, learnt = _write(loaded, first.tolist(), 1, _SHOWN, True, cancelled)
-    del learnt
-    return token_text(loaded.tokenizer, ids[0].tolist())
+    length = len(first) + int(learnt.sum())
+    return token_text(loaded.tokenizer, ids[0, :length].tolist())
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]
-    """Ends generation after the token at which the run was cancelled."""
+    """Ends generation after the token at which the run was cancelled, and of a row that has come
+    to an end of a turn twice in a row.
+    """
 
-    def __init__(self, cancelled: Callable[[], bool]) -> None:
-        self._cancelled = cancelled
+    def __init__(self, cancelled: Callable[[], bool], ends: Tensor | None) -> None:
+        self._cancelled, self._ends = cancelled, ends
 
     def __call__(self, input_ids: Tensor, _scores: Any, **_settings: Any) -> Tensor:
-        return torch.full((len(input_ids),), self._cancelled())
+        if self._ends is None or self._cancelled():
+            return torch.full((len(input_ids),), self._cancelled())
+        return torch.isin(input_ids[:, -2:], self._ends).all(dim=1)
 
 
 def _opening(loaded: LoadedModel) -> list[int] | None:

@@ -96,7 +96,8 @@ def test_a_sprout_strays_less_than_with_refined_scales(tmp_path: Path) -> None:
             report=lambda _fraction: None, stop=threading.Event(),
         )  # fmt: skip
         strayed[recipe] = found.kl
-    assert strayed["int4-calibrated"] < 0.85 * strayed["int4-refined"]
+    print(strayed)
+    assert strayed["int4-calibrated"] < 0.6 * strayed["int4-refined"]
 
 
 @pytest.mark.parametrize("kind", ["bert", "t5", "gpt2", "phi"])

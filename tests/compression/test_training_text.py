@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,18 @@ def test_what_follows_the_end_of_a_plain_text_is_not_learnt(tmp_path: Path) -> N
         else:
             assert all(learnt[1:])
     assert ended
+
+
+def test_what_follows_the_second_end_of_a_turn_is_not_learnt() -> None:
+    rows = written(SPROUT, 40, window=256)
+    assert not rows.learnt[:, -1].all(), "most of its texts are short"
+    [end] = load_pair(SPROUT, SPROUT).parent.eos_ids
+    for ids, learnt in zip(rows.ids.tolist(), rows.learnt.tolist(), strict=True):
+        last = max(at for at, told in enumerate(learnt) if told)
+        first = learnt.index(True)
+        assert all(learnt[first : last + 1])
+        assert (end, end) not in pairwise(ids[first : last + 1])
+        assert last == 255 or ids[last : last + 2] == [end, end]
 
 
 def test_writing_stops_when_it_is_cancelled(tiny_llama: Path) -> None:
