@@ -132,11 +132,12 @@ def _own_text(
                 loaded, rows, window, lambda: False, cancelled, lambda _done: None
             )
         batches += [
-            _Batch(
-                written.ids[at : at + _ROWS_AT_A_TIME],
-                written.learnt[at : at + _ROWS_AT_A_TIME].flatten(),
+            _Batch(ids, _counted(learnt))
+            for ids, learnt in zip(
+                torch.split(written.ids, _ROWS_AT_A_TIME),
+                torch.split(written.learnt, _ROWS_AT_A_TIME),
+                strict=True,
             )
-            for at in range(0, len(written.ids), _ROWS_AT_A_TIME)
         ]
         tokens += written.tokens
         tell(max(tokens / (rows * window), (part + 1) / _MOST_PARTS))

@@ -96,7 +96,6 @@ def test_a_sprout_strays_less_than_with_refined_scales(tmp_path: Path) -> None:
             report=lambda _fraction: None, stop=threading.Event(),
         )  # fmt: skip
         strayed[recipe] = found.kl
-    print(strayed)
     assert strayed["int4-calibrated"] < 0.6 * strayed["int4-refined"]
 
 
