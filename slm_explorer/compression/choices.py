@@ -17,6 +17,7 @@ from slm_explorer.compression.matrices import (
     INT4_GROUPS,
     INT4_ROWS,
     INT8_COLUMNS,
+    SCALES,
     Int4Matrix,
     Int8Matrix,
     Matrix,
@@ -64,7 +65,7 @@ class Choice:
         if self.method == "int8":
             return {
                 "codes": (torch.int8, (self.rows, self.columns)),
-                "scales": (None, (self.rows,)),
+                "scales": (SCALES, (self.rows,)),
             }
         if self.rank is not None:
             return {
@@ -77,8 +78,8 @@ class Choice:
         groups = (self.rows, self.width // self.group)
         return {
             "codes": (torch.uint8, (self.rows, self.width // 2)),
-            "scales": (None, groups),
-            "zeros": (None, groups),
+            "scales": (SCALES, groups),
+            "zeros": (SCALES, groups),
         }
 
     def stored_bytes(self, dtype: torch.dtype) -> int:
@@ -192,13 +193,13 @@ def quantize(
         end = min(choice.rows, start + lines)
         piece = source.rows(start, end) if whole is None else whole[start:end].contiguous()
         if choice.method == "int8":
-            eight = quantize_int8(piece, dtype)
+            eight = quantize_int8(piece, SCALES)
             parts["codes"][start:end], parts["scales"][start:end] = eight.codes, eight.scales
             return eight.squared_error, eight.squared_norm
         assert choice.group is not None
         if choice.width != choice.columns:
             piece = F.pad(piece, (0, choice.width - choice.columns))
-        four = quantize_int4(piece, choice.group, dtype, refined=step.refined, factor=factor)
+        four = quantize_int4(piece, choice.group, SCALES, refined=step.refined, factor=factor)
         parts["codes"][start:end] = pair_codes(four.codes)
         parts["scales"][start:end], parts["zeros"][start:end] = four.scales, four.zeros
         return four.squared_error, four.squared_norm
@@ -222,7 +223,7 @@ def _from_whole(name: str, weight: Tensor, choice: Choice, dtype: torch.dtype) -
         assert choice.study is not None
         parts = quanto.quantize(weight, choice.study, dtype)
     norm = float(weight.float().norm())
-    error = float((matrix_of(choice, parts).exact() - weight.float()).norm())
+    error = float((matrix_of(choice, parts, dtype).exact() - weight.float()).norm())
     return Quantized(parts, error / norm if norm else 0.0)
 
 
@@ -233,15 +234,15 @@ def not_finite(name: str) -> BadCheckpoint:
     )
 
 
-def matrix_of(choice: Choice, parts: Mapping[str, Tensor]) -> Matrix:
-    """The matrix that multiplies with the stored tensors."""
+def matrix_of(choice: Choice, parts: Mapping[str, Tensor], dtype: torch.dtype) -> Matrix:
+    """The matrix that multiplies with the stored tensors, in a model that computes in `dtype`."""
     if choice.rank is not None:
         return LowRankMatrix(parts["left"], parts["right"])
     if choice.study is not None:
         return quanto.QuantoMatrix(choice.study, choice.rows, choice.columns, parts)
     if choice.method == "int8":
-        return Int8Matrix(parts["codes"], parts["scales"])
-    return Int4Matrix(parts["codes"], parts["scales"], parts["zeros"], choice.columns)
+        return Int8Matrix(parts["codes"], parts["scales"], dtype)
+    return Int4Matrix(parts["codes"], parts["scales"], parts["zeros"], dtype, choice.columns)
 
 
 def report(name: str, choice: Choice, dtype: torch.dtype, error: float | None) -> LayerReport:

@@ -26,3 +26,10 @@ def on_all_cores(work: Callable[[int], Result], starts: Sequence[int]) -> list[R
             return list(pool.map(work, starts))
     finally:
         torch.set_num_threads(threads)
+
+
+def multiplies_bf16() -> bool:
+    """Whether oneDNN has bf16 instructions on this processor."""
+    return torch.backends.mkldnn.is_available() and bool(  # type: ignore[no-untyped-call]
+        torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    )

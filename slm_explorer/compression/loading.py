@@ -91,7 +91,7 @@ def pack_from(
             continue
         made = quantize(name, tensors[name], choice, step, dtype, transposed=slot.transposed)
         reports.append(report(name, choice, dtype, made.relative_error))
-        _pack(slot, choice, made.parts)
+        _pack(slot, choice, made.parts, dtype)
         return_freed_memory()
     return model, tuple(reports)
 
@@ -110,7 +110,7 @@ def load_packed(
                     f"The compressed tensor {name} has no layer that can use it here "
                     f"({slot.reason}): compress the model again with this version."
                 )
-            _pack(slot, stored.choice, stored.read())
+            _pack(slot, stored.choice, stored.read(), dtype)
             return_freed_memory()
         else:
             _keep(slot, stored[...].to(dtype))
@@ -214,8 +214,8 @@ def _equal(one: Any, other: Any) -> bool:
     return one.shape == other.shape and torch.equal(one[...], other[...])
 
 
-def _pack(slot: Slot, choice: Choice, parts: Mapping[str, Tensor]) -> None:
-    matrix = matrix_of(choice, parts)
+def _pack(slot: Slot, choice: Choice, parts: Mapping[str, Tensor], dtype: torch.dtype) -> None:
+    matrix = matrix_of(choice, parts, dtype)
     packed: nn.Module
     for holder, attribute, layer in slot.places:
         if isinstance(layer, nn.Embedding):

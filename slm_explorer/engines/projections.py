@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slm_explorer.compression.cores import multiplies_bf16
 from slm_explorer.compression.packed import PackedLinear, fused
 
 Projection = Callable[[Tensor], Tensor]
@@ -57,12 +58,7 @@ def _joined_outputs(projections: Sequence[Projection], inputs: Tensor) -> Tensor
 
 def packs(weight: Tensor) -> bool:
     """Whether oneDNN has a layout of its own for this weight on this processor."""
-    return (
-        weight.dtype is torch.bfloat16
-        and weight.device.type == "cpu"
-        and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+    return weight.dtype is torch.bfloat16 and weight.device.type == "cpu" and multiplies_bf16()
 
 
 def _packed(linears: Sequence[nn.Linear]) -> Projection:
