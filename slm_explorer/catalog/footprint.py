@@ -35,6 +35,8 @@ _PACKED = frozenset(("int8", "int4", "int4-refined", "int4-calibrated"))
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
 # int4 keeps a scale and an offset for so many weights.
 _INT4_GROUP = 64
+# Scales, offsets and what is restored of a packed matrix are bf16, whatever the model computes in.
+_PACKED_WIDTH = 2
 # Blocks freed by one layer are kept by the allocator, and the next layer finds only some of them:
 # twice the working set was seen.
 _KEPT = 2
@@ -127,7 +129,9 @@ def estimate_footprint(
     if activations is not None and kv_cache is not None:
         activations += round(kv_cache * _GROWN)
         if found.lean and recipe in _PACKED:
-            tables = min(weights, round(found.tables * (1 + width / (found.hidden or 1024))))
+            tables = min(
+                weights, round(found.tables * (1 + _PACKED_WIDTH / (found.hidden or 1024)))
+            )
             activations += round((weights - tables) * _FUSED)
     wide = found.hidden is None or found.hidden >= _WIDE
     base = max(0, BASE_BYTES + wide * WIDE_BASE_BYTES + correction.bytes)
@@ -162,13 +166,12 @@ def weights_bytes(found: ModelNumbers, recipe: str) -> int:
         return found.stored_bytes
     if recipe in _CAST_BYTES:
         return found.parameters * _CAST_BYTES[recipe]
-    width = found.value_bytes
-    rows = width / (found.hidden or 1024)
+    rows = _PACKED_WIDTH / (found.hidden or 1024)
     tables = min(found.tables, found.parameters)
     matrices = found.parameters - tables
     per_matrix_weight = 1 + rows
     if recipe != "int8":
-        per_matrix_weight = 0.5 + 2 * width / _INT4_GROUP
+        per_matrix_weight = 0.5 + 2 * _PACKED_WIDTH / _INT4_GROUP
     return round(matrices * per_matrix_weight + tables * (1 + rows))
 
 
@@ -203,7 +206,7 @@ def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) 
         scores = (3 * 4 + 1) * pairs
     if packed:
         # compression/matrices.py restores so much of a matrix at once to read a long prompt.
-        reordered = min(_RESTORED_WEIGHTS, 2 * found.hidden * wide) * width
+        reordered = min(_RESTORED_WEIGHTS, 2 * found.hidden * wide) * _PACKED_WIDTH
     elif found.lean or width != 2:
         reordered = 0
     else:

@@ -26,6 +26,26 @@ from slm_explorer.errors import BadCheckpoint
 Assemble = Callable[[dict[str, Any]], Any]
 """Builds a model from named tensors, as engines.checkpoint does."""
 
+DTYPES = {
+    "float32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
+"""What models compute in, by the names that configurations give them."""
+
+
+def compute_dtype(stored: torch.dtype, step: Recipe, config: Any) -> torch.dtype:
+    """What a model computes in whose checkpoint stores `stored`: that, or what its config says
+    when it was compressed. A packed one that stores float16, for which processors have few
+    instructions, computes in bf16 as its matrices do (see matrices.py).
+    """
+    section = getattr(config, SECTION, None)
+    if isinstance(section, Mapping):
+        return DTYPES.get(str(section.get("dtype")), stored)
+    if step.storage in ("int8", "int4") and stored is torch.float16:
+        return torch.bfloat16
+    return stored
+
 
 def assemble_packed(
     assemble: Assemble,

@@ -39,6 +39,8 @@ _RESTORED_DTYPE = torch.bfloat16 if multiplies_bf16() else torch.float32
 # Codes packed at a time by one core: in its cache.
 _BLOCK = 2**19
 _MIDDLE = 8
+# The overload itself: finding it anew takes as long as a small product.
+_int4_kernel = torch.ops.aten._weight_int4pack_mm_for_cpu.default
 
 
 class Matrix(Protocol):
@@ -141,7 +143,7 @@ class Int4Matrix:
         if self._width != self.columns:
             inputs = F.pad(inputs, (0, self._width - self.columns))
         if inputs.shape[0] <= _INT4_FEW or self._lanes is None:
-            result: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            result: Tensor = _int4_kernel(
                 inputs.to(SCALES).contiguous(), self._packed, self._group, self._scales_and_zeros
             )
         else:
@@ -203,7 +205,7 @@ class Int4Matrix:
             turned = self._restored(0, padded, self._lanes, torch.float32)
         else:
             # A processor whose packing is not known here: multiplying by one is exact.
-            turned = torch.ops.aten._weight_int4pack_mm_for_cpu(
+            turned = _int4_kernel(
                 torch.eye(self._width),
                 self._packed,
                 self._group,

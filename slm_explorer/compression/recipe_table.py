@@ -93,7 +93,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "int8",
             "int8",
-            "Matrices as 8-bit integers with one scale an output channel.",
+            "Matrices as 8-bit integers with one scale an output channel, multiplied in bf16.",
             "About half of bf16; answers hardly change; single tokens come faster.",
             "Dettmers et al., LLM.int8(), 2022 (https://arxiv.org/abs/2208.07339)",
         ),

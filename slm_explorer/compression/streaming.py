@@ -27,7 +27,12 @@ from slm_explorer.compression.choices import (
     quantize,
     report,
 )
-from slm_explorer.compression.loading import assemble_tied, choice_for, part_name
+from slm_explorer.compression.loading import (
+    assemble_tied,
+    choice_for,
+    compute_dtype,
+    part_name,
+)
 from slm_explorer.compression.moments import InputMoments
 from slm_explorer.compression.recipes import (
     SECTION,
@@ -105,7 +110,7 @@ def compress_checkpoint(
         raise UnsupportedModel(f"{source.name} cannot be made {recipe}. {reason}")
     files = weight_files(source)
     with StoredWeights(files, lambda _fraction, _stage: None) as stored:
-        dtype = _CASTS.get(step.name, stored.dtype)
+        dtype = _CASTS.get(step.name) or compute_dtype(stored.dtype, step, config)
         items, paths = _plan(config, source.name, stored.tensors, asked, dtype)
         entries = _entries(items, step, dtype)
         after = sum(entry.nbytes for entry in entries.values())

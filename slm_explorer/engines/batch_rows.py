@@ -93,14 +93,21 @@ class SteadyRows:
 
 def _kind(project: Projection) -> tuple[object, ...]:
     if isinstance(project, partial):
-        parts = project.args[0] if project.args else ()
-        return (project.func, *(_kind(part) for part in parts))
+        return (project.func, *(_kind(part) for part in _parts(project)))
     owner = getattr(project, "__self__", project)
     return (type(owner), type(getattr(owner, "matrix", None)))
 
 
+def _parts(project: partial[Tensor]) -> tuple[Projection, ...]:
+    """What projections.py makes this of."""
+    first = project.args[0] if project.args else ()
+    return first if isinstance(first, tuple) else (first,)
+
+
 def _is_plain(project: Projection) -> bool:
     """Not one of torch's int8 and int4 kernels alone."""
+    if isinstance(project, partial) and project.args:
+        return any(_is_plain(part) for part in _parts(project))
     owner = getattr(project, "__self__", project)
     return not isinstance(getattr(owner, "matrix", owner), Int8Matrix | Int4Matrix)
 

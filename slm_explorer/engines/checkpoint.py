@@ -15,7 +15,7 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig
 from transformers.utils import logging as transformers_logging
 
-from slm_explorer.compression.loading import assemble_packed
+from slm_explorer.compression.loading import DTYPES, assemble_packed, compute_dtype
 from slm_explorer.compression.packed import packed_bytes, packed_parameters
 from slm_explorer.compression.recipes import load_step, why_not
 from slm_explorer.engines.base import ReportProgress
@@ -39,11 +39,6 @@ RECIPE_DTYPES: dict[str, torch.dtype] = {
     "f32": torch.float32,
     "bf16": torch.bfloat16,
     "f16": torch.float16,
-}
-_DTYPES_BY_NAME = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
 }
 
 
@@ -77,7 +72,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
     if spec.shape_config is not None:
         config, tokenizer = config_of_shape(spec.shape_config), None
         generation = GenerationConfig(eos_token_id=config.eos_token_id)
-        stored = _DTYPES_BY_NAME.get(str(config.dtype).removeprefix("torch."), torch.bfloat16)
+        stored = DTYPES.get(str(config.dtype).removeprefix("torch."), torch.bfloat16)
         head = choose_head(config, spec.task, spec.model)
         with torch.device("meta"):
             meta = head.model_class._from_config(head.config, dtype=dtype or stored)
@@ -88,7 +83,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
             if name not in meta.all_tied_weights_keys
         }
         weights = random_weights(shapes, dtype or stored, progress)
-        dtype = dtype or stored
+        dtype = dtype or compute_dtype(stored, step, config)
         assemble = partial(_assemble, head, dtype, generation, spec.model)
         model = assemble_packed(assemble, weights, step, config, dtype)
     elif spec.path is not None:
@@ -102,7 +97,7 @@ def load_model(spec: ModelSpec, progress: ReportProgress) -> LoadedModel:
         if reason is not None:
             raise UnsupportedModel(f"{spec.model} cannot be loaded as {spec.recipe}. {reason}")
         with StoredWeights(files, progress) as stored_weights:
-            dtype = dtype or stored_weights.dtype
+            dtype = dtype or compute_dtype(stored_weights.dtype, step, config)
             assemble = partial(_assemble, head, dtype, generation, spec.model)
             model = assemble_packed(assemble, stored_weights.tensors, step, config, dtype)
     else:

@@ -85,9 +85,10 @@ def _replace(holder: nn.Module, names: Sequence[str], layers: Sequence[Any], *, 
     dtype = layers[0].weight.dtype
     features = layers[0].in_features
     if len(layers) == 1:
-        shared = _Shared(one_projection(layers[0], wide=wide), widths, features)
-    else:
-        shared = _Shared(side_by_side(layers, wide=wide), widths, features)
+        alone = _Alone(one_projection(layers[0], wide=wide), widths[0], features, dtype)
+        setattr(holder, names[0], alone)
+        return
+    shared = _Shared(side_by_side(layers, wide=wide), widths, features)
     for at, name in enumerate(names):
         setattr(holder, name, _Part(shared, at, dtype))
 
@@ -106,8 +107,6 @@ class _Shared:
         if self._inputs is not inputs:
             rows = inputs.reshape(-1, self.features)
             joined = self._projection(rows).view(*inputs.shape[:-1], sum(self.widths))
-            if len(self.widths) == 1:
-                return joined
             # The tensor itself is kept, not its id, which another could be given meanwhile.
             self._inputs, self._outputs = inputs, torch.split(joined, self.widths, dim=-1)
         found = self._outputs[at]
@@ -116,8 +115,27 @@ class _Shared:
         return found
 
 
-class _Part(nn.Module):
+class _Alone(nn.Module):
     """Stands where a linear layer stood. `weight` tells its shape and dtype only."""
+
+    def __init__(
+        self, projection: Projection, width: int, features: int, dtype: torch.dtype
+    ) -> None:
+        super().__init__()
+        self._projection, self._dtype = projection, dtype
+        self.in_features, self.out_features = features, width
+
+    def __call__(self, inputs: Tensor) -> Tensor:
+        rows = self._projection(inputs.reshape(-1, self.in_features))
+        return rows.view(*inputs.shape[:-1], self.out_features)
+
+    @property
+    def weight(self) -> Tensor:
+        return ShapeOnly(self.out_features, self.in_features, self._dtype)
+
+
+class _Part(nn.Module):
+    """The same for one of several layers whose product is shared."""
 
     def __init__(self, shared: _Shared, at: int, dtype: torch.dtype) -> None:
         super().__init__()

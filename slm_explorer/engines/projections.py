@@ -26,12 +26,17 @@ and are left exact."""
 def one_projection(module: nn.Module, *, wide: bool) -> Projection:
     """A linear layer without the cost of a module call; any other module as it is."""
     if isinstance(module, PackedLinear):
-        return module.matrix.product if module.bias is None else module.forward
+        product = module.matrix.product
+        return product if module.bias is None else partial(_with_bias, product, module.bias)
     if type(module) is not nn.Linear:
         return module
     if wide and packs(module.weight):
         return _packed([module])
     return partial(F.linear, weight=module.weight, bias=module.bias)
+
+
+def _with_bias(product: Projection, bias: Tensor, rows: Tensor) -> Tensor:
+    return product(rows) + bias
 
 
 def side_by_side(modules: Sequence[nn.Module], *, wide: bool) -> Projection:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers.pytorch_utils import Conv1D
 
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
@@ -43,13 +45,23 @@ def logits_of(model: Any) -> Tensor:
 
 
 def restore_exactly(model: Any, packed: Any) -> None:
-    """Put the exact values of every packed layer into the ordinary model's place for it."""
+    """Put the exact values of every packed layer into the ordinary model's place for it, with
+    products in float32 of inputs in bf16, rounded to bf16 as the kernels' are.
+    """
     for name, layer in packed.named_modules():
-        if isinstance(layer, PackedLinear | PackedEmbedding):
-            plain = model.get_submodule(name)
-            exact = layer.matrix.exact()
-            with torch.no_grad():
-                plain.weight.copy_(exact.t() if isinstance(plain, Conv1D) else exact)
+        if not isinstance(layer, PackedLinear | PackedEmbedding):
+            continue
+        plain = model.get_submodule(name)
+        exact = layer.matrix.exact()
+        with torch.no_grad():
+            plain.weight.copy_(exact.t() if isinstance(plain, Conv1D) else exact)
+        if isinstance(layer, PackedLinear):
+            plain.forward = partial(rounded, exact, plain.bias)
+
+
+def rounded(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    product = F.linear(inputs.bfloat16().float(), weight).bfloat16().float()
+    return product if bias is None else product + bias
 
 
 @pytest.mark.parametrize("recipe", ["int8", "int4", "int4-refined"])
@@ -60,7 +72,8 @@ def test_every_kind_computes_what_its_integers_stand_for(parent: Path, recipe: s
     found = logits_of(packed)
     reference = model_of(parent)
     restore_exactly(reference, packed)
-    assert torch.allclose(found, logits_of(reference), rtol=1e-3, atol=1e-3)
+    wanted = logits_of(reference)
+    assert float((found - wanted).norm() / wanted.norm()) < 1e-2
 
 
 @pytest.mark.parametrize("recipe", ["int8", "int4"])

@@ -17,8 +17,8 @@ ROWS = (1, 15, 16, 17, 105, 130, 200)
 COLUMNS = (24, 64, 160, 172, 176, 352)
 # Input rows on both sides of where the kernels give way to restored blocks.
 COUNTS = (1, 5, 12, 13, 32, 33, 70)
-# Rounding alone, as a share of the result's norm.
-ROUNDING = {torch.float32: 1e-5, torch.bfloat16: 8e-3, torch.float16: 2e-3}
+# That of bf16 alone, in which all products are made, as a share of the result's norm.
+ROUNDING = 8e-3
 
 
 class Whole:
@@ -42,7 +42,7 @@ def packed(weight: Tensor, recipe: str, dtype: torch.dtype) -> Int8Matrix | Int4
     if choice.method == "kept":  # so small that it would not be packed; it must work all the same
         choice = Choice("int8", rows, columns, columns)
     made = quantize("weight", Whole(weight), choice, RECIPES[recipe], dtype)
-    matrix = matrix_of(choice, made.parts)
+    matrix = matrix_of(choice, made.parts, dtype)
     assert isinstance(matrix, Int8Matrix | Int4Matrix)
     return matrix
 
@@ -51,7 +51,7 @@ def strayed(found: Tensor, wanted: Tensor) -> float:
     return float((found.float() - wanted).norm() / wanted.norm())
 
 
-@pytest.mark.parametrize("dtype", ROUNDING, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
 @pytest.mark.parametrize("recipe", ["int8", "int4", "int4-refined"])
 def test_every_shape_agrees_with_the_exact_reference(recipe: str, dtype: torch.dtype) -> None:
     draw = torch.Generator().manual_seed(1)
@@ -67,21 +67,21 @@ def test_every_shape_agrees_with_the_exact_reference(recipe: str, dtype: torch.d
                 found = matrix.product(inputs)
                 assert found.dtype == dtype
                 assert found.shape == (count, rows)
-                assert strayed(found, inputs.float() @ exact.t()) < ROUNDING[dtype]
+                assert strayed(found, inputs.float() @ exact.t()) < ROUNDING
 
 
 @pytest.mark.parametrize("group", [32, 64, 128])
 def test_all_group_sizes_are_read_as_they_were_made(group: int) -> None:
     draw = torch.Generator().manual_seed(2)
     codes = torch.randint(0, 16, (80, 256), generator=draw, dtype=torch.uint8)
-    scales, zeros = torch.rand(2, 80, 256 // group, generator=draw)
+    scales, zeros = torch.rand(2, 80, 256 // group, generator=draw).bfloat16().float()
     wanted = (codes.float() - 8) * scales.repeat_interleave(group, 1)
     wanted += zeros.repeat_interleave(group, 1)
-    matrix = Int4Matrix(pair_codes(codes), scales, zeros)
+    matrix = Int4Matrix(pair_codes(codes), scales, zeros, torch.float32)
     assert torch.allclose(matrix.exact(), wanted, atol=1e-6)
     inputs = torch.randn(40, 256, generator=draw)
     for count in (1, 40):
-        assert strayed(matrix.product(inputs[:count]), inputs[:count] @ wanted.t()) < 1e-5
+        assert strayed(matrix.product(inputs[:count]), inputs[:count] @ wanted.t()) < ROUNDING
 
 
 def test_an_unknown_packing_order_is_slower_and_as_exact() -> None:
@@ -144,7 +144,7 @@ def test_a_packed_layer_takes_any_number_of_dimensions_and_hides_no_data() -> No
     layer = PackedLinear(packed(weight, "int8", torch.float32), nn.Parameter(bias))
     inputs = torch.randn(2, 3, 172)
     wanted = F.linear(inputs, layer.matrix.exact(), bias)
-    assert torch.allclose(layer(inputs), wanted, atol=1e-3)
+    assert strayed(layer(inputs), wanted) < ROUNDING
     assert layer(inputs[0, 0]).shape == (17,)
     assert (layer.weight.shape, layer.weight.dtype) == ((17, 172), torch.float32)
     for misuse in (F.linear, torch.add, lambda _inputs, weight: weight.T + 1):
