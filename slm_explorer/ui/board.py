@@ -163,8 +163,13 @@ def _figures(answer: Answer, stats: GenerationStats) -> list[dict[str, str]]:
             f"{stats.output_tokens:,} tokens",
             f"Tokens written; the prompt has {stats.prompt_tokens:,}. Seed {stats.seed}.",
         ),
-        *_process_figures(stats),
     ]
+    if stats.batch > 1:
+        title = (
+            "The most answers that shared its steps, itself included: each is slower than alone."
+        )
+        figures.append((f"{stats.batch} at once", title))
+    figures += _process_figures(stats)
     return [{"text": text, "title": title} for text, title in figures]
 
 

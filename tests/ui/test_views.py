@@ -63,6 +63,11 @@ def test_what_was_not_measured_is_not_a_number() -> None:
     assert "no token after the first" in said["n/a tok/s"]
 
 
+def test_an_answer_that_shared_its_steps_says_with_how_many() -> None:
+    said = figures(Answer("m", status="done", stats=replace(STATS, batch=7)))
+    assert "slower than alone" in said["7 at once"]
+
+
 def test_energy_stands_under_an_answer_with_its_method() -> None:
     spent = Energy(0.6, 0.6, "measured: RAPL, less 3.0 W when idle")
     said = figures(Answer("m", status="done", stats=replace(STATS, energy=spent)))
