@@ -24,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from slm_explorer.assets import asset_folder
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.hfconfig import shape_config
+from slm_explorer.engines.base import Engine
 from slm_explorer.engines.torch_engine import TorchEngine
 from slm_explorer.types import Done, GenerateRequest, GenerationStats, ModelSpec, Sampling
 
@@ -84,7 +85,7 @@ def bandwidth(numbers: torch.Tensor) -> float:
     return numbers.nbytes / (time.perf_counter() - began)
 
 
-def answer(engine: TorchEngine, tokens: int, prompt: int = 64) -> float:
+def answer(engine: Engine, tokens: int, prompt: int = 64) -> float:
     """Tokens a second after the first."""
     request = GenerateRequest(
         id="1",
