@@ -140,7 +140,7 @@ def _own_text(
             )
         ]
         tokens += written.tokens
-        tell(max(tokens / (rows * window), (part + 1) / _MOST_PARTS))
+        tell(min(1.0, max(tokens / (rows * window), (part + 1) / _MOST_PARTS)))
         if tokens >= _ENOUGH * rows * window:
             break
     return batches

@@ -147,7 +147,7 @@ def _write(
         pad_token_id=eos[0] if eos else 0,
     )
     prompt = torch.tensor(first).expand(rows, -1)
-    stops = StoppingCriteriaList([_Stop(cancelled, torch.tensor(eos) if chats else None)])
+    stops = StoppingCriteriaList([_Stop(cancelled, torch.tensor(eos) if chats and eos else None)])
     try:
         made: Tensor = loaded.model.generate(
             input_ids=prompt,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -104,6 +105,14 @@ def test_what_follows_the_second_end_of_a_turn_is_not_learnt() -> None:
         assert all(learnt[first : last + 1])
         assert (end, end) not in pairwise(ids[first : last + 1])
         assert last == 255 or ids[last : last + 2] == [end, end]
+
+
+def test_a_model_that_never_ends_a_text_fills_its_rows() -> None:
+    parent = load_pair(SPROUT, SPROUT).parent
+    endless = replace(parent, eos_ids=frozenset())
+    torch.manual_seed(0)
+    rows = parents_text(endless, 2, 40, lambda: False, lambda: False, lambda _done: None)
+    assert rows.learnt[:, 1:].all()
 
 
 def test_writing_stops_when_it_is_cancelled(tiny_llama: Path) -> None:
