@@ -48,7 +48,7 @@ def packed(weight: Tensor, recipe: str, dtype: torch.dtype) -> Int8Matrix | Int4
 
 
 def strayed(found: Tensor, wanted: Tensor) -> float:
-    return float((found.float() - wanted).norm() / wanted.norm())
+    return float(((found.float() - wanted).norm() / wanted.norm()).detach())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
