@@ -88,6 +88,8 @@ class ProcessReader:
         self._clock = clock
         self._lock = threading.Lock()
         self._previous: dict[int, _Previous] = {}
+        # Those that `read` is not asked for: where there are no meters, all of them.
+        self._apart: dict[int, _Previous] = {}
 
     def read(self, pids: Iterable[int]) -> dict[int, ProcessReading | None]:
         """A reading for each pid; None where it has vanished. Forgets all other pids."""
@@ -103,6 +105,7 @@ class ProcessReader:
                 except (psutil.Error, OSError, ValueError):  # ended, or hidden from this user
                     readings[pid] = None
             self._previous = kept
+            self._apart.clear()
         return readings
 
     def private_bytes(self, pid: int) -> int | None:
@@ -111,18 +114,21 @@ class ProcessReader:
             try:
                 reading, previous = self._read(pid, fresh=False)
             except (psutil.Error, OSError, ValueError):
+                self._apart.pop(pid, None)
                 return None
             before = self._previous.get(pid)
             if before is not None:
                 # The CPU share goes on from the reading that the meters took.
                 self._previous[pid] = replace(previous, times=before.times, at=before.at)
+            else:
+                self._apart[pid] = previous
         return reading.uss
 
     def _read(self, pid: int, fresh: bool) -> tuple[ProcessReading, _Previous]:
         now = self._clock()
         times = _times(pid)
         rss = _rss(pid)
-        before = self._previous.get(pid)
+        before = self._previous.get(pid) or self._apart.get(pid)
         # A pid with another start is another process.
         if before is not None and before.times.created != times.created:
             before = None

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from slm_explorer.meters import processes
 from slm_explorer.meters.processes import ProcessReader, private_bytes
 
 # Says when it is ready, then does what a line on stdin says.
@@ -117,3 +118,26 @@ def test_the_reader_forgets_whom_it_is_not_asked_about() -> None:
     found = reader.read([me])[me]
     assert found is not None
     assert found.cpu_percent is None
+
+
+def test_a_quiet_process_is_not_walked_again_where_there_are_no_meters(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A walk through the pages of a large model takes tens of milliseconds of its own cores."""
+    walks: list[int] = []
+    walk = processes._walk
+
+    def counted(pid: int) -> processes._Pages:
+        walks.append(pid)
+        return walk(pid)
+
+    monkeypatch.setattr(processes, "_walk", counted)
+    now = [0.0]
+    reader = ProcessReader(clock=lambda: now[0])
+    me = os.getpid()
+    for now[0] in (0.0, 1.0, processes.STALE_S - 1):
+        assert reader.private_bytes(me)
+    assert walks == [me]
+    now[0] = processes.STALE_S
+    reader.private_bytes(me)
+    assert walks == [me, me]
