@@ -65,10 +65,10 @@ def compress(
 ) -> Iterator[CompressionProgress | CompressionResult]:
     """Write the checkpoint in `source` as the new folder `out`; ends with the result.
 
-    `text` is what structural steps measure on and training steps learn from; without it the
-    first read a shipped sample and the second what the parent writes. `control` pauses,
-    resumes or ends a training early; `memory_bytes` is what a training may take. `started` is
-    told the number of the process that does it.
+    `text` is what structural steps measure on, training steps learn from and refined ones read;
+    without it the first read a shipped sample and the others what the model writes. `control`
+    pauses, resumes or ends a training early; `memory_bytes` is what a training may take. `started`
+    is told the number of the process that does it.
 
     Closing the iterator, or `cancel`, stops the run, and nothing of it is left. Raises what
     pipeline.run_recipe raises, and WorkerCrashed where its process died.
@@ -84,7 +84,7 @@ def compress(
         "text": text,
         "memory_bytes": memory_bytes,
     }
-    if any(step.recipe.storage is None for step in steps):
+    if any(step.recipe.storage is None or step.recipe.refined for step in steps):
         order["sample"] = sample_text()
     for message in _told(order, cancel, started, control):
         if "result" in message:

@@ -15,7 +15,7 @@ from slm_explorer.catalog.checkpoint import CheckpointFacts
 from slm_explorer.catalog.numbers import ModelNumbers, numbers_of
 from slm_explorer.errors import InvalidRequest
 
-RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4", "int4-refined", "int4-calibrated")
+RECIPES = ("native", "f32", "bf16", "f16", "int8", "int4", "int4-refined")
 """What a footprint can be estimated for."""
 
 # Private memory (USS) of a worker process besides its model: a forkserver child with torch, the
@@ -31,7 +31,7 @@ WIDE_LOADED_BASE_BYTES = 6_000_000
 _WIDE = 512
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512
-_PACKED = frozenset(("int8", "int4", "int4-refined", "int4-calibrated"))
+_PACKED = frozenset(("int8", "int4", "int4-refined"))
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
 # int4 keeps a scale and an offset for so many weights.
 _INT4_GROUP = 64

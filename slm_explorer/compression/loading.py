@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import PretrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
 
 from slm_explorer.compression.choices import (
     Choice,
@@ -20,6 +22,8 @@ from slm_explorer.compression.matrices import Int8Matrix
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear
 from slm_explorer.compression.recipes import SECTION, LayerReport, Recipe
 from slm_explorer.compression.slots import Slot, StandIn, find_slots
+from slm_explorer.engines.folder import LIBRARY_ERRORS, first_line
+from slm_explorer.engines.heads import choose_head
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.errors import BadCheckpoint
 
@@ -205,6 +209,30 @@ def assemble_tied(
         model = assemble()
         slots = find_slots(model, stand_ins)
     return model, slots, copies
+
+
+def skeleton(
+    config: PretrainedConfig, name: str, stand_ins: Mapping[str, StandIn], dtype: torch.dtype
+) -> PreTrainedModel:
+    """The model that the checkpoint says it is, without weights."""
+    head = choose_head(config, None, name)
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        model: PreTrainedModel = head.model_class.from_pretrained(
+            None,
+            config=head.config,
+            state_dict=dict(stand_ins),
+            dtype=dtype,
+            use_safetensors=True,
+        )
+        return model
+    except LIBRARY_ERRORS as error:
+        if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
+            raise BadCheckpoint(
+                f"The weights of {name} have other shapes than its config.json says."
+            ) from error
+        raise BadCheckpoint(f"{name} cannot be read: {first_line(error)}") from error
 
 
 def _ties(

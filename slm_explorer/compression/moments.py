@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from slm_explorer.compression.calibration import Cancel, read, reads_left_to_right, windows_of
-from slm_explorer.compression.training_text import parents_text
+from slm_explorer.compression.training_text import can_begin, parents_text
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.types import ModelSpec
 
@@ -34,7 +34,7 @@ _HELD_BYTES = 2**29
 class InputMoments:
     """Mean products of the inputs of the matrices `places` (a stored tensor's name to its
     module's path), asked for in that order. `text` None: the model's own, or `sample` for one
-    that writes none.
+    that writes none. `.text` says what was read.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class InputMoments:
         modules = dict(self._loaded.model.named_modules())
         self._waiting = {name: modules[path] for name, path in places.items() if path in modules}
         self._held: dict[str, Tensor] = {}
-        self._batches = self._texts(text, sample, tell)
+        self._batches, self.text = self._texts(text, sample, tell)
         self._counted: Tensor | None = None
 
     def of(self, name: str) -> Tensor | None:
@@ -100,11 +100,14 @@ class InputMoments:
 
     def _texts(
         self, text: str | None, sample: str, tell: Callable[[float], None]
-    ) -> Sequence[_Batch]:
-        if text is not None or not reads_left_to_right(self._loaded.model):
-            windows = windows_of(self._loaded, sample if text is None else text)
-            return [_Batch(window, None) for window in windows]
-        return _own_text(self._loaded, tell, self._cancelled)
+    ) -> tuple[Sequence[_Batch], str]:
+        writes = reads_left_to_right(self._loaded.model) and can_begin(self._loaded)
+        if text is None and writes:
+            return _own_text(self._loaded, tell, self._cancelled)
+        windows = windows_of(self._loaded, sample if text is None else text)
+        tokens = sum(window.numel() for window in windows)
+        whose = "a shipped sample" if text is None else "the text that was given"
+        return [_Batch(window, None) for window in windows], f"{whose}, {tokens:,} tokens"
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class _Batch:
 
 def _own_text(
     loaded: LoadedModel, tell: Callable[[float], None], cancelled: Cancel
-) -> list[_Batch]:
+) -> tuple[list[_Batch], str]:
     """What stands after the end of a text is not counted: the model has not learnt what to make of
     it, and where its texts are short it would be most of what it reads.
     """
@@ -143,7 +146,7 @@ def _own_text(
         tell(min(1.0, max(tokens / (rows * window), (part + 1) / _MOST_PARTS)))
         if tokens >= _ENOUGH * rows * window:
             break
-    return batches
+    return batches, f"text that it wrote itself, {tokens:,} tokens"
 
 
 def _counted(learnt: Tensor) -> Tensor:

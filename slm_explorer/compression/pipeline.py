@@ -101,7 +101,7 @@ def run_recipe(
                     text=job.text,
                     sample=job.sample,
                 )
-                layers, detail = stored.layers, {}
+                layers, detail = stored.layers, stored.steps[0].detail
             elif step.recipe.kind == "training":
                 # Here, since most recipes train nothing.
                 from slm_explorer.compression.training_steps import train_step

@@ -35,8 +35,7 @@ class Option:
 class Recipe:
     """One step. `kind`: it stores numbers otherwise, takes structure out, trains, or is a study
     (smaller or sparser and not faster here). `storage` is how it leaves the weights, None for a
-    step that another may follow; `refined` searches for better scales, and `calibrated` makes
-    errors up by what a text shows.
+    step that another may follow; `refined` looks for better scales and codes.
 
     `effect` is what to expect on a CPU before anything is measured; `paper` names the method's
     source, None where there is none to name.
@@ -48,7 +47,6 @@ class Recipe:
     effect: str
     paper: str | None = None
     refined: bool = False
-    calibrated: bool = False
     kind: Kind = "storage"
     value: Span | None = None
     options: tuple[Option, ...] = ()
@@ -108,23 +106,15 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "int4-refined",
             "int4",
-            "Like int4, with scales and offsets that a search fits to the weights themselves, "
-            "without any text.",
-            "The size and speed of int4 with less error; takes longer to make.",
-            "after Badri and Shaji, Half-Quadratic Quantization, 2023 "
-            "(https://mobiusml.github.io/hqq_blog/)",
-            refined=True,
-        ),
-        Recipe(
-            "int4-calibrated",
-            "int4",
-            "Like int4-refined, and the error of each rounded weight is made up for by the weights "
-            "that are still to be rounded, as far as a text allows that the model writes itself.",
+            "Like int4, with scales and offsets that a search fits to the weights, and the error "
+            "of each rounded weight made up for by those still to be rounded, on text that the "
+            "model writes itself. Above 2 billion parameters, and where a model is only loaded as "
+            "this, by the search alone.",
             "The size and speed of int4 with about half of its error; the whole model is read, "
             "and it takes minutes.",
-            "Frantar et al., GPTQ, 2022 (https://arxiv.org/abs/2210.17323)",
+            "Frantar et al., GPTQ, 2022 (https://arxiv.org/abs/2210.17323); scales after Badri and "
+            "Shaji, Half-Quadratic Quantization, 2023 (https://mobiusml.github.io/hqq_blog/)",
             refined=True,
-            calibrated=True,
         ),
         Recipe(
             "quanto-int2",

@@ -19,6 +19,7 @@ from slm_explorer.types import ScoreWindow
 
 __all__ = [
     "LOADABLE",
+    "READ_PARAMETERS",
     "RECIPES",
     "SECTION",
     "CompressionResult",
@@ -46,11 +47,14 @@ SECTION = "slm_explorer"
 """The key of a compressed checkpoint's config.json under which it says how it was made."""
 
 LOADABLE = tuple(
-    name
-    for name, each in RECIPES.items()
-    if each.storage in ("native", "cast", "int8", "int4") and not each.calibrated
+    name for name, each in RECIPES.items() if each.storage in ("native", "cast", "int8", "int4")
 )
 """The recipes that a model can be loaded as, without being written first."""
+
+READ_PARAMETERS = 2_000_000_000
+"""A refined recipe reads a model that has at most so many: larger ones take hours to write a text,
+and are compressed in less memory than they take.
+"""
 
 _MOST_STEPS = 8
 # Measured by others and by their makers: activations of these overflow float16's 65,504.

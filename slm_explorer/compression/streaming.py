@@ -11,13 +11,13 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedModel
-from transformers.utils import logging as transformers_logging
+from transformers import PretrainedConfig
 
 from slm_explorer.compression.architectures import in_mlp
 from slm_explorer.compression.choices import (
@@ -32,14 +32,17 @@ from slm_explorer.compression.loading import (
     choice_for,
     compute_dtype,
     part_name,
+    skeleton,
 )
 from slm_explorer.compression.moments import InputMoments
 from slm_explorer.compression.recipes import (
+    READ_PARAMETERS,
     SECTION,
     CompressionResult,
     LayerReport,
     Recipe,
     Step,
+    StepReport,
     parse_recipe,
     storage_step,
     why_not,
@@ -52,16 +55,10 @@ from slm_explorer.compression.workspace import (
     new_folder,
 )
 from slm_explorer.compression.writer import Entry, SafetensorsWriter
-from slm_explorer.engines.folder import (
-    LIBRARY_ERRORS,
-    first_line,
-    read_config,
-    weight_files,
-)
-from slm_explorer.engines.heads import choose_head
+from slm_explorer.engines.folder import read_config, weight_files
 from slm_explorer.engines.memory import private_memory
 from slm_explorer.engines.weights import StoredWeights
-from slm_explorer.errors import BadCheckpoint, Cancelled, InvalidRequest, UnsupportedModel
+from slm_explorer.errors import Cancelled, InvalidRequest, UnsupportedModel
 
 FORMAT = 1
 _CASTS = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16}
@@ -93,19 +90,19 @@ def compress_checkpoint(
     """Write the checkpoint in `source`, compressed, as the new folder `out`.
 
     `recipe` is one step; `whole` the recipe of which it is the last, None: there is no other.
-    A calibrated recipe reads `text`, see moments.InputMoments for None and `sample`.
+    A refined one reads `text`, see moments.InputMoments for None and `sample`; a model of more
+    than READ_PARAMETERS it does not read.
     Raises InvalidRequest for an unknown recipe or where `out` exists, UnsupportedModel where the
     recipe cannot be used on this model, BadCheckpoint for one that is broken or holds NaN or
     infinite weights, StorageError for a full disk, Cancelled; nothing is left then.
     """
     started = time.perf_counter()
-    asked = parse_recipe(recipe)[-1]
-    step = storage_step(recipe)
+    asked, step = parse_recipe(recipe)[-1], storage_step(recipe)
     check_target(out)
     config = read_config(source)
-    reason = why_not(recipe, config.to_dict())
-    if reason is None and step.storage == "native":
+    if step.storage == "native":
         raise InvalidRequest("The recipe native changes nothing: choose another one.")
+    reason = why_not(recipe, config.to_dict())
     if reason is not None:
         raise UnsupportedModel(f"{source.name} cannot be made {recipe}. {reason}")
     files = weight_files(source)
@@ -114,31 +111,31 @@ def compress_checkpoint(
         items, paths = _plan(config, source.name, stored.tensors, asked, dtype)
         entries = _entries(items, step, dtype)
         after = sum(entry.nbytes for entry in entries.values())
-        report = _later_half(report_progress) if step.calibrated else report_progress
-        moments = None
-        if step.calibrated:
+        parameters = sum(prod(item.source.shape) for item in items if item.source.dtype)
+        report, moments = report_progress, None
+        detail = {"read": f"nothing: over {READ_PARAMETERS:,} parameters"} if step.refined else {}
+        if step.refined and parameters <= READ_PARAMETERS:
+            reading, report = _halves(report_progress)
             places = {item.name: paths[item.name] for item in items if _has_four_bits(item)}
-            moments = InputMoments(
-                source,
-                places,
-                text,
-                sample,
-                lambda fraction: report_progress(fraction / 2, None),
-                cancelled,
-            )
+            for item in items:
+                _read(item)
+            moments = InputMoments(source, places, text, sample, reading, cancelled)
+            detail = {"read": moments.text}
         with new_folder(out, after + MOST_COPIED_BYTES // 64) as work:
             with SafetensorsWriter(work / "model.safetensors", entries) as writer:
                 layers = _write(writer, items, step, dtype, moments, report, cancelled)
             copy_files(source, work)
-            _write_config(source, work, whole or recipe, dtype, items, layers, step)
+            _write_config(source, work, whole or recipe, dtype, items, layers, step, parameters)
         before = sum(tensor.nbytes for tensor in stored.tensors.values())
+    done = StepReport(asked.text, time.perf_counter() - started, after, detail)
     return CompressionResult(
         recipe=whole or recipe,
-        seconds=time.perf_counter() - started,
+        seconds=done.seconds,
         peak_memory_bytes=private_memory().peak,
         bytes_before=before,
         bytes_after=after,
         layers=layers,
+        steps=(done,),
     )
 
 
@@ -158,7 +155,7 @@ def _plan(
         if source.dtype is not None
     }
     model, slots, copies = assemble_tied(
-        lambda: _skeleton(config, name, stand_ins, dtype), stand_ins, tensors
+        lambda: skeleton(config, name, stand_ins, dtype), stand_ins, tensors
     )
     names = {id(module): path for path, module in model.named_modules()}
     paths = {key: names[id(slot.places[0][2])] for key, slot in slots.items() if slot.places}
@@ -189,32 +186,18 @@ def _has_four_bits(item: _Item) -> bool:
     return item.choice is not None and item.choice.method == "int4"
 
 
-def _later_half(report_progress: Report) -> Report:
-    return lambda fraction, layer: report_progress(0.5 + fraction / 2, layer)
+def _read(item: _Item) -> Tensor:
+    tensor: Tensor = item.source[...]
+    if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
+        raise not_finite(item.name)
+    return tensor
 
 
-def _skeleton(
-    config: PretrainedConfig, name: str, stand_ins: Mapping[str, StandIn], dtype: torch.dtype
-) -> PreTrainedModel:
-    """The model that the checkpoint says it is, without weights."""
-    head = choose_head(config, None, name)
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        model: PreTrainedModel = head.model_class.from_pretrained(
-            None,
-            config=head.config,
-            state_dict=dict(stand_ins),
-            dtype=dtype,
-            use_safetensors=True,
-        )
-        return model
-    except LIBRARY_ERRORS as error:
-        if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
-            raise BadCheckpoint(
-                f"The weights of {name} have other shapes than its config.json says."
-            ) from error
-        raise BadCheckpoint(f"{name} cannot be read: {first_line(error)}") from error
+def _halves(report_progress: Report) -> tuple[Callable[[float], None], Report]:
+    return (
+        lambda fraction: report_progress(fraction / 2, None),
+        lambda fraction, layer: report_progress(0.5 + fraction / 2, layer),
+    )
 
 
 def _entries(items: list[_Item], step: Recipe, dtype: torch.dtype) -> dict[str, Entry]:
@@ -255,9 +238,7 @@ def _write(
             raise Cancelled("The compression was stopped.")
         layer = None
         if item.choice is None or item.choice.method == "kept":
-            tensor: Tensor = item.source[...]
-            if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
-                raise not_finite(item.name)
+            tensor = _read(item)
             kind = _kept_dtype(item, step, dtype)
             writer.write(item.name, tensor if kind is None else tensor.to(kind))
             if item.choice is not None:
@@ -292,6 +273,7 @@ def _write_config(
     items: list[_Item],
     layers: tuple[LayerReport, ...],
     step: Recipe,
+    parameters: int,
 ) -> None:
     values = json.loads((source / "config.json").read_text(encoding="utf-8"))
     name = str(dtype).removeprefix("torch.")
@@ -304,7 +286,7 @@ def _write_config(
             "format": FORMAT,
             "recipe": recipe,
             "dtype": name,
-            "parameters": sum(_count(item.source.shape) for item in items if item.source.dtype),
+            "parameters": parameters,
             "layers": [layer.row() | _layout(places[layer.name]) for layer in layers],
         }
     (work / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
@@ -319,10 +301,3 @@ def _layout(item: _Item) -> dict[str, object]:
         **({} if item.choice.rank is None else {"rank": item.choice.rank}),
         **({} if item.choice.study is None else {"study": item.choice.study}),
     }
-
-
-def _count(shape: tuple[int, ...]) -> int:
-    total = 1
-    for length in shape:
-        total *= length
-    return total

@@ -103,8 +103,7 @@ def parents_text(
     """
     width = _width(loaded, window)
     opening = _opening(loaded)
-    start = _start(loaded)
-    starts = [part for part in ([start] if start is not None else None, opening) if part]
+    starts = _starts(loaded, opening)
     if not starts:
         raise UnsupportedModel(
             "This model has no token that a text begins with, so it cannot write one to train on: "
@@ -203,6 +202,16 @@ class _Stop(StoppingCriteria):  # type: ignore[misc]
         if self._ends is None or self._cancelled():
             return torch.full((len(input_ids),), self._cancelled())
         return torch.isin(input_ids[:, -2:], self._ends).all(dim=1)
+
+
+def can_begin(loaded: LoadedModel) -> bool:
+    """Whether there is something that a text of the model's begins with."""
+    return bool(_starts(loaded, _opening(loaded)))
+
+
+def _starts(loaded: LoadedModel, opening: list[int] | None) -> list[list[int]]:
+    start = _start(loaded)
+    return [part for part in ([start] if start is not None else None, opening) if part]
 
 
 def _opening(loaded: LoadedModel) -> list[int] | None:

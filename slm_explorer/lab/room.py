@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from slm_explorer.catalog.checkpoint import CheckpointFacts
 from slm_explorer.catalog.footprint import estimate_footprint
 from slm_explorer.catalog.safetensors import read_header
-from slm_explorer.compression.recipes import parse_recipe
+from slm_explorer.compression.recipes import READ_PARAMETERS, parse_recipe
 from slm_explorer.errors import Cancelled, SlmError
 from slm_explorer.runtime.manager import ModelManager
 from slm_explorer.runtime.reservation import Reservation
@@ -20,7 +20,7 @@ PROCESS_BYTES = 300_000_000
 # Copies of the largest matrix while it is compressed: as stored, in float32, and what becomes of
 # it.
 _COPIES = 4
-# Input moments that a calibrated recipe holds, and what it makes of one of them.
+# Input moments that a refined recipe holds, and what it makes of one of them.
 _MOMENT_BYTES = 2**29 + 2**27
 # Bytes a weight while a student learns: itself, its gradient and two moments in float32, and the
 # teacher's in bfloat16 beside it; and what a step of some rows takes besides.
@@ -55,7 +55,7 @@ def room_for(
 
 def compressing_bytes(facts: CheckpointFacts, recipe: str) -> int:
     """About what the process takes that does `recipe`: storage goes matrix by matrix, the other
-    kinds and calibration hold the model, and training what it learns with.
+    kinds and a refined recipe hold the model, and training what it learns with.
     """
     largest = max(
         (tensor.elements * 4 for name in facts.files for tensor in read_header(facts.path / name)),
@@ -68,7 +68,7 @@ def compressing_bytes(facts: CheckpointFacts, recipe: str) -> int:
         return needed + _TRAINED_BYTES * weights + _STEP_BYTES
     if any(step.recipe.storage is None for step in steps):
         needed += 2 * facts.weights_bytes
-    if steps[-1].recipe.calibrated:
+    if steps[-1].recipe.refined and weights <= READ_PARAMETERS:
         needed += 2 * facts.weights_bytes + _MOMENT_BYTES
     return needed
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from slm_explorer.compression import moments
+from slm_explorer.compression import moments, streaming
 from slm_explorer.compression.divergence import compare
 from slm_explorer.compression.moments import InputMoments
 from slm_explorer.compression.quantizers import Int4Groups, error_factor, quantize_int4
 from slm_explorer.compression.streaming import compress_checkpoint
-from tests.compression.models import save_other
+from tests.compression.models import OTHERS, save_other
 from tests.conftest import ROOT
-from tests.engines.models import TEXT, save_model
+from tests.engines.models import ARCHITECTURES, TEXT, save_model
 
 SPROUT = ROOT / "assets" / "sprouts" / "sprout-300k"
 
@@ -77,34 +77,50 @@ def test_a_moment_is_the_mean_product_of_what_went_in(monkeypatch: pytest.Monkey
         assert torch.equal(whole, apart)
 
 
-def test_a_sprout_strays_less_than_with_refined_scales(tmp_path: Path) -> None:
+def test_a_text_that_it_wrote_brings_more_than_scales_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     text = (ROOT / "assets" / "evaluation" / "sprout-text.txt").read_text()[:8_000]
-    strayed = {}
-    for recipe in ("int4-refined", "int4-calibrated"):
+    strayed = []
+    for most, read in ((2e9, "text that it wrote itself, "), (3e5, "nothing: over 300,000 ")):
+        monkeypatch.setattr(streaming, "READ_PARAMETERS", int(most))
         done: list[float] = []
-        compress_checkpoint(
+        child = tmp_path / str(most)
+        result = compress_checkpoint(
             SPROUT,
-            tmp_path / recipe,
-            recipe,
+            child,
+            "int4-refined",
             lambda fraction, _layer, done=done: done.append(fraction),  # type: ignore[misc]
             lambda: False,
         )
+        assert str(result.steps[0].detail["read"]).startswith(read)
         assert done == sorted(done)
         assert done[-1] == 1.0
         found = compare(
-            SPROUT, tmp_path / recipe, text, window=256, threads=1,
+            SPROUT, child, text, window=256, threads=1,
             report=lambda _fraction: None, stop=threading.Event(),
         )  # fmt: skip
-        strayed[recipe] = found.kl
-    assert strayed["int4-calibrated"] < 0.6 * strayed["int4-refined"]
+        strayed.append(found.kl)
+    assert strayed[0] < 0.6 * strayed[1]
 
 
-@pytest.mark.parametrize("kind", ["bert", "t5", "gpt2", "phi"])
+# MPT keeps no cache while it writes a text here, which takes half a minute.
+@pytest.mark.parametrize("kind", [*(each for each in ARCHITECTURES if each != "mpt"), *OTHERS])
 def test_every_kind_reads_what_it_can(kind: str, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
-    save_other(parent, kind) if kind in ("bert", "t5") else save_model(parent, kind)
+    save_other(parent, kind) if kind in OTHERS else save_model(parent, kind)
     result = compress_checkpoint(
-        parent, tmp_path / "child", "int4-calibrated", lambda _fraction, _layer: None,
+        parent, tmp_path / "child", "int4-refined", lambda _fraction, _layer: None,
         lambda: False, sample=TEXT * 4,
     )  # fmt: skip
     assert any(layer.method == "int4" for layer in result.layers)
+    whose = "a shipped sample" if kind in OTHERS else "text that it wrote itself"
+    assert str(result.steps[0].detail["read"]).startswith(whose)
+
+
+def test_the_text_that_is_given_is_read(tmp_path: Path) -> None:
+    result = compress_checkpoint(
+        SPROUT, tmp_path / "child", "int4-refined", lambda _fraction, _layer: None,
+        lambda: False, text=TEXT * 4, sample="",
+    )  # fmt: skip
+    assert "given" in str(result.steps[0].detail["read"])

@@ -77,7 +77,7 @@ def test_killed_at_any_moment_there_is_all_or_nothing(tmp_path: Path) -> None:
             "do": "compress",
             "source": str(LARGE),
             "out": str(out),
-            "recipe": "int4-refined",
+            "recipe": "int4",
             "threads": 1,
         }
         child = subprocess.Popen(

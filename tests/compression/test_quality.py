@@ -15,7 +15,7 @@ from slm_explorer.evaluate import bits_per_byte
 from tests.compression.conftest import compressed
 from tests.conftest import ROOT
 
-SPROUTS = ("sprout-5m", "sprout-1m", "sprout-300k")
+SPROUTS = ("sprout-5m", "sprout-1m", "sprout-300k", "sprout-300k-distilled")
 # Enough for the differences asked for here; the whole text is in BENCHMARKS.md.
 CHARACTERS = 24_000
 Measure = Callable[[str, str], Divergence]
@@ -60,8 +60,9 @@ def test_int8_hardly_changes_anything(model: str, strayed: Measure) -> None:
 @pytest.mark.parametrize("model", SPROUTS)
 def test_refined_int4_strays_less_than_plain_int4(model: str, strayed: Measure) -> None:
     plain, refined = strayed(model, "int4"), strayed(model, "int4-refined")
-    assert refined.kl < plain.kl
-    assert refined.top1_agreement >= plain.top1_agreement - 0.005
+    # Not by bits per byte: of models so small they move as much by chance.
+    assert refined.kl < 0.6 * plain.kl
+    assert refined.top1_agreement > plain.top1_agreement
 
 
 def test_refined_int4_costs_the_largest_sprout_little(strayed: Measure) -> None:
