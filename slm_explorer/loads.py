@@ -93,9 +93,11 @@ class Loads:
 
 
 def _estimated(facts: CheckpointFacts | Card, spec: ModelSpec, by: Correction) -> Footprint:
+    step = load_step(spec.recipe)
     return estimate_footprint(
         facts,
-        recipe=load_step(spec.recipe).name,
+        recipe=step.name,
+        group=step.group,
         context_tokens=EXPECTED_CONTEXT_TOKENS,
         correction=by,
     )

@@ -104,6 +104,10 @@ function knobs(step, text, set, { local }) {
       return h("label", { class: "slm-lab-knob" },
         h("input", { type: "checkbox", key, checked: now.has(knob.name) ? "" : null, onchange: (event) => put(event.target.checked ? null : undefined) }), knob.label);
     const given = now.get(knob.name) ?? "";
+    if (knob.kind === "select")
+      return h("label", { class: "slm-lab-knob" }, h("span", { class: "slm-label" }, knob.label),
+        h("select", { key, "aria-label": `${step.name}: ${knob.label}`, onchange: (event) => put(event.target.value || undefined) },
+          knob.choices.map((each) => h("option", { value: each.value, selected: each.value === given ? "" : null }, each.text))));
     if (knob.kind === "number")
       return h("label", { class: "slm-lab-knob" }, h("span", { class: "slm-label" }, knob.label),
         h("input", { type: "number", key, min: knob.low, max: knob.high, value: given, placeholder: knob.empty, "aria-label": `${step.name}: ${knob.label}`, onchange: (event) => put(event.target.value || undefined) }), ` ${knob.unit}`);

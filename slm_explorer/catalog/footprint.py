@@ -33,8 +33,8 @@ _WIDE = 512
 PREFILL_TOKENS = 512
 _PACKED = frozenset(("int8", "int4", "int4-refined"))
 _CAST_BYTES = {"f32": 4, "bf16": 2, "f16": 2}
-# int4 keeps a scale and an offset for so many weights.
-_INT4_GROUP = 64
+INT4_GROUP = 64
+"""int4 keeps a scale and an offset for so many weights, unless its recipe says otherwise."""
 # Scales, offsets and what is restored of a packed matrix are bf16, whatever the model computes in.
 _PACKED_WIDTH = 2
 # Blocks freed by one layer are kept by the allocator, and the next layer finds only some of them:
@@ -97,6 +97,7 @@ def estimate_footprint(
     source: CheckpointFacts | Card,
     *,
     recipe: str = "native",
+    group: int = INT4_GROUP,
     context_tokens: int = 2048,
     correction: Correction = NO_CORRECTION,
 ) -> Footprint:
@@ -122,7 +123,7 @@ def estimate_footprint(
         raise InvalidRequest("The size of this model is not known, so its memory is not either.")
     width = _CAST_BYTES.get(recipe, found.value_bytes)
     tokens = context_tokens if found.max_tokens is None else min(context_tokens, found.max_tokens)
-    weights = weights_bytes(found, recipe)
+    weights = weights_bytes(found, recipe, group)
     kv_values = found.kv_values(tokens)
     kv_cache = None if kv_values is None else kv_values * width
     activations = _activations(found, tokens, width, packed=recipe in _PACKED)
@@ -154,11 +155,11 @@ def estimate_footprint(
     )
 
 
-def weights_bytes(found: ModelNumbers, recipe: str) -> int:
+def weights_bytes(found: ModelNumbers, recipe: str, group: int = INT4_GROUP) -> int:
     """Bytes of the weights under a recipe.
 
     As stored for "native"; parameters x bytes for a cast. int8: a byte a weight and a scale a
-    row. int4: half a byte and a scale and an offset for every 64; tables of tokens, and heads
+    row. int4: half a byte and a scale and an offset for every `group`; tables of tokens, and heads
     tied to them, get 8 bits. Norms and biases stay as they are: less than 1 % of any model here.
     A checkpoint that is quantized already keeps its stored size.
     """
@@ -171,7 +172,7 @@ def weights_bytes(found: ModelNumbers, recipe: str) -> int:
     matrices = found.parameters - tables
     per_matrix_weight = 1 + rows
     if recipe != "int8":
-        per_matrix_weight = 0.5 + 2 * _PACKED_WIDTH / _INT4_GROUP
+        per_matrix_weight = 0.5 + 2 * _PACKED_WIDTH / group
     return round(matrices * per_matrix_weight + tables * (1 + rows))
 
 

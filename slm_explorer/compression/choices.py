@@ -118,7 +118,7 @@ def choose(step: Recipe, role: Role, rows: int, columns: int, dtype: torch.dtype
     elif step.storage == "int4" and role == "embedding":
         found = Choice("int8", rows, columns, columns, reason="8 bits for the table of tokens")
     elif step.storage == "int4":
-        four = _four_bits(rows, columns)
+        four = _four_bits(rows, columns, step.group)
         # What padding makes larger than 8 bits would be is better off with 8 bits.
         if four.stored_bytes(dtype) < eight.stored_bytes(dtype):
             found = four
@@ -141,12 +141,13 @@ def choose_low_rank(percent: float, rows: int, columns: int, dtype: torch.dtype)
     return Choice("kept", rows, columns, columns, reason=reason)
 
 
-def _four_bits(rows: int, columns: int) -> Choice:
-    group = next((each for each in INT4_GROUPS if columns % each == 0), INT4_GROUPS[-1])
+def _four_bits(rows: int, columns: int, asked: int) -> Choice:
+    groups = [each for each in INT4_GROUPS if each <= asked]
+    group = next((each for each in groups if columns % each == 0), groups[-1])
     width = columns + -columns % group
     reasons = [_padding(columns, group), _padding(rows, INT4_ROWS, "outputs")]
-    if group != INT4_GROUPS[0]:
-        reasons.insert(0, f"groups of {group}: {columns} inputs do not divide by {INT4_GROUPS[0]}")
+    if group != asked:
+        reasons.insert(0, f"groups of {group}: {columns} inputs do not divide by {asked}")
     said = "; ".join(each for each in reasons if each)
     return Choice("int4", rows, columns, width, group, said or None)
 

@@ -23,7 +23,7 @@ from slm_explorer.compression.cores import multiplies_bf16, on_all_cores
 
 INT8_COLUMNS = 16
 INT4_ROWS = 16
-INT4_GROUPS = (64, 32)
+INT4_GROUPS = (128, 64, 32)
 # Input rows up to which the kernel is the faster way. Two cores of a Zen 4, 5632 x 2048 in bf16,
 # ms: kernel 0.14 a row; restored and multiplied, 64 rows in int8 4.8 and in int4 8.8.
 _INT8_FEW = 12

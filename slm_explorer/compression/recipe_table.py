@@ -14,13 +14,14 @@ Kind = Literal["storage", "structure", "training", "study"]
 
 @dataclass(frozen=True)
 class Span:
-    """The numbers that a step or one of its options takes, ends included."""
+    """The numbers that a step or one of its options takes, ends included; `allowed`: only these."""
 
     smallest: float
     largest: float
     default: float
     unit: str
     whole: bool = False
+    allowed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Option:
 class Recipe:
     """One step. `kind`: it stores numbers otherwise, takes structure out, trains, or is a study
     (smaller or sparser and not faster here). `storage` is how it leaves the weights, None for a
-    step that another may follow; `refined` looks for better scales and codes.
+    step that another may follow; `refined` looks for better scales and codes. `group` weights of
+    a row share a scale in 4 bits.
 
     `effect` is what to expect on a CPU before anything is measured; `paper` names the method's
     source, None where there is none to name.
@@ -47,6 +49,7 @@ class Recipe:
     effect: str
     paper: str | None = None
     refined: bool = False
+    group: int = 64
     kind: Kind = "storage"
     value: Span | None = None
     options: tuple[Option, ...] = ()
@@ -59,6 +62,9 @@ _STUDY = (
     "what the bits lose."
 )
 _MINUTES = Option("minutes", Span(0.01, 240, 5, "minutes"))
+_GROUP = Option(
+    "group", Span(32, 128, Recipe.group, "weights a scale", whole=True, allowed=(32, 64, 128))
+)
 _STEPS = Option("steps", Span(1, 1_000_000, 100, "steps", whole=True))
 
 RECIPES: dict[str, Recipe] = {
@@ -98,10 +104,11 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             "int4",
             "int4",
-            "Matrices as 4-bit integers, a scale and an offset for every 64 weights between their "
-            "smallest and largest; the table of tokens and the head in 8 bits.",
+            "Matrices as 4-bit integers, a scale and an offset for every 64 weights (or 32 or 128) "
+            "between their smallest and largest; the table of tokens and the head in 8 bits.",
             "Under a third of bf16; single tokens come faster still; a small loss.",
             "Yao et al., ZeroQuant, 2022 (https://arxiv.org/abs/2206.01861)",
+            options=(_GROUP,),
         ),
         Recipe(
             "int4-refined",
@@ -115,6 +122,7 @@ RECIPES: dict[str, Recipe] = {
             "Frantar et al., GPTQ, 2022 (https://arxiv.org/abs/2210.17323); scales after Badri and "
             "Shaji, Half-Quadratic Quantization, 2023 (https://mobiusml.github.io/hqq_blog/)",
             refined=True,
+            options=(_GROUP,),
         ),
         Recipe(
             "quanto-int2",

@@ -8,7 +8,7 @@ Standard library only: the page and the command line read this too.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from typing import Literal
 
@@ -222,6 +222,9 @@ def _parse_step(word: str, text: str) -> Step:
             value = _number(each, recipe.value, recipe.name)
         else:
             raise InvalidRequest(_cannot_take(recipe, each))
+    group = options.get("group")
+    if group is not None:
+        recipe = replace(recipe, group=int(group))
     return Step(recipe, value, tuple(options.items()))
 
 
@@ -231,6 +234,11 @@ def _number(word: str, span: Span, what: str) -> float:
     except ValueError:
         number = float("nan")
     whole = "a whole number" if span.whole else "a number"
+    if span.allowed and number not in span.allowed:
+        *first, last = span.allowed
+        raise InvalidRequest(
+            f"{what} takes {', '.join(map(str, first))} or {last} ({span.unit}), not {word[:40]!r}."
+        )
     if not span.smallest <= number <= span.largest or (span.whole and number != int(number)):
         raise InvalidRequest(
             f"{what} takes {whole} from {span.smallest:g} to {span.largest:g} ({span.unit}), not "
@@ -240,13 +248,14 @@ def _number(word: str, span: Span, what: str) -> float:
 
 
 def _cannot_take(recipe: Recipe, word: str) -> str:
-    if recipe.value is None:
+    if recipe.value is None and not recipe.options:
         return f"{recipe.name} takes no value, and {word[:40]!r} follows it: leave it out."
     options = [
         each.name if each.span is None else f"{each.name}={each.span.default:g}"
         for each in recipe.options
     ]
-    example = ",".join([f"{recipe.name}:{recipe.value.default:g}", *options])
+    first = [] if recipe.value is None else [f"{recipe.value.default:g}"]
+    example = f"{recipe.name}:{','.join([*first, *options])}"
     return f"{recipe.name} cannot take {word[:40]!r}: the whole of it is such as {example}."
 
 

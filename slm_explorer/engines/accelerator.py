@@ -1,7 +1,7 @@
 """A model on a GPU: put there, and rounded there by torchao, whose kernels are made for it.
 
 The packed layers of this app are kernels of the CPU; a GPU gets the well-kept library's own. int8
-is torchao's per-channel rounding, int4 its groups of 64 for the tinygemm kernel of NVIDIA's GPUs
+is torchao's per-channel rounding, int4 its groups for the tinygemm kernel of NVIDIA's GPUs
 from compute capability 8.0 on, refined by half-quadratic quantization.
 
 What a test can hold without a GPU is held on the CPU: which layers are rounded, to what, and that
@@ -22,7 +22,6 @@ from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.errors import DoesNotFit, UnsupportedModel
 from slm_explorer.types import ModelSpec
 
-_GROUP = 64
 _LEAST_CAPABILITY = (8, 0)
 
 
@@ -68,7 +67,7 @@ def quantize(model: Any, step: Recipe) -> None:
     how: Any = Int8WeightOnlyConfig(set_inductor_config=False)
     if step.storage == "int4":
         how = Int4WeightOnlyConfig(
-            group_size=_GROUP,
+            group_size=step.group,
             int4_packing_format="tile_packed_to_4d",
             int4_choose_qparams_algorithm="hqq" if step.name != "int4" else "tinygemm",
             set_inductor_config=False,

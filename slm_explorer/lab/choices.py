@@ -57,7 +57,8 @@ def _bytes_after(text: str, facts: CheckpointFacts) -> int | None:
     storage = steps[-1].recipe.storage
     if numbers is None or storage in ("quanto", "low-rank"):
         return None
-    size = weights_bytes(numbers, steps[-1].name if storage else "native")
+    stored = steps[-1].recipe
+    size = weights_bytes(numbers, stored.name if storage else "native", stored.group)
     share = 1.0
     for step in steps[: len(steps) - (storage is not None)]:
         left = _left_by(step, facts)

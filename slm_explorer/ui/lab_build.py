@@ -174,6 +174,18 @@ def _knobs(recipe: Recipe, parent: Parent) -> list[dict[str, object]]:
             knobs.append({"name": option.name, "kind": "word", "label": _WORDS[option.name]})
         elif option.name == "minutes":
             knobs.append(_slider("minutes", option.span, _LONGEST_MINUTES, "training"))
+        elif option.span.allowed:
+            knobs.append(
+                {
+                    "name": option.name,
+                    "kind": "select",
+                    "label": _WORDS[option.name],
+                    "choices": [
+                        {"value": "" if each == option.span.default else str(each), "text": each}
+                        for each in option.span.allowed
+                    ],
+                }
+            )
         elif option.name == "width":
             knobs.append(
                 {
@@ -189,7 +201,10 @@ def _knobs(recipe: Recipe, parent: Parent) -> list[dict[str, object]]:
     return knobs
 
 
-_WORDS = {"fresh": "from fresh weights, not from the parent's layers"}
+_WORDS = {
+    "fresh": "from fresh weights, not from the parent's layers",
+    "group": "weights a scale",
+}
 
 
 def _slider(name: str, span: Span, largest: float, label: str) -> dict[str, object]:

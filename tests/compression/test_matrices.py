@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from slm_explorer.compression.choices import Choice, choose, matrix_of, quantize
 from slm_explorer.compression.matrices import Int4Matrix, Int8Matrix, pair_codes
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear, fused
-from slm_explorer.compression.recipes import RECIPES
+from slm_explorer.compression.recipes import load_step
 
 # Outputs and inputs that no kernel takes as they are, beside some that it does.
 ROWS = (1, 15, 16, 17, 105, 130, 200)
@@ -38,10 +38,11 @@ class Whole:
 
 def packed(weight: Tensor, recipe: str, dtype: torch.dtype) -> Int8Matrix | Int4Matrix:
     rows, columns = weight.shape
-    choice = choose(RECIPES[recipe], "linear", rows, columns, torch.float32)
+    step = load_step(recipe)
+    choice = choose(step, "linear", rows, columns, torch.float32)
     if choice.method == "kept":  # so small that it would not be packed; it must work all the same
         choice = Choice("int8", rows, columns, columns)
-    made = quantize("weight", Whole(weight), choice, RECIPES[recipe], dtype)
+    made = quantize("weight", Whole(weight), choice, step, dtype)
     matrix = matrix_of(choice, made.parts, dtype)
     assert isinstance(matrix, Int8Matrix | Int4Matrix)
     return matrix
@@ -52,7 +53,9 @@ def strayed(found: Tensor, wanted: Tensor) -> float:
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
-@pytest.mark.parametrize("recipe", ["int8", "int4", "int4-refined"])
+@pytest.mark.parametrize(
+    "recipe", ["int8", "int4", "int4:group=32", "int4:group=128", "int4-refined"]
+)
 def test_every_shape_agrees_with_the_exact_reference(recipe: str, dtype: torch.dtype) -> None:
     draw = torch.Generator().manual_seed(1)
     for rows in ROWS:

@@ -47,6 +47,8 @@ def test_steps_take_values_and_options() -> None:
     assert parse_recipe("distil:fresh")[0].value == 4
     assert storage_step("drop-layers:2+int4").name == "int4"
     assert storage_step("drop-layers:2").name == "native"
+    assert storage_step("drop-layers:2+int4").group == 64
+    assert load_step("int4-refined:group=128").group == 128
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,10 @@ def test_steps_take_values_and_options() -> None:
         ("int4+drop-layers:1", "int4 says how.*last"),
         ("INT4", "'INT4'"),
         ("x" * 10_000, "'x{40}'"),
-        ("int4:3", "int4 takes no value"),
+        ("int8:3", "int8 takes no value"),
+        ("int4:128", "cannot take '128'.*int4:group=64"),
+        ("int4:group=48", r"group of int4 takes 32, 64 or 128 \(weights a scale\), not '48'"),
+        ("int4:group=nan", "32, 64 or 128"),
         ("drop-layers:0", "from 1 to 512"),
         ("drop-layers:1.5", "a whole number"),
         ("drop-layers:nan", "a whole number"),

@@ -15,6 +15,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from slm_explorer.catalog.checkpoint import inspect_checkpoint
+from slm_explorer.catalog.footprint import weights_bytes
+from slm_explorer.catalog.numbers import numbers_of
 from slm_explorer.compression.streaming import compress_checkpoint
 from slm_explorer.compression.workspace import new_folder, remove_leftovers
 from slm_explorer.engines.checkpoint import load_model
@@ -279,3 +282,21 @@ def test_an_error_inside_names_the_disk_only_for_the_disk(tmp_path: Path) -> Non
     with pytest.raises(ZeroDivisionError), new_folder(tmp_path / "child", needed=1):
         raise ZeroDivisionError
     assert names(tmp_path) == []
+
+
+def test_fewer_scales_are_smaller_as_estimated(tmp_path: Path) -> None:
+    large = ROOT / "assets" / "sprouts" / "sprout-5m"
+    numbers = numbers_of(inspect_checkpoint(large))
+    assert numbers is not None
+    sizes = []
+    for group in (32, 64, 128):
+        result = compressed(large, tmp_path / str(group), f"int4:group={group}")
+        four = [layer for layer in result.layers if layer.method == "int4"]
+        assert {layer.group for layer in four if layer.reason is None} == {group}
+        assert all(str(layer.reason).startswith("groups of ") for layer in four if layer.reason)
+        estimated = weights_bytes(numbers, "int4", group)
+        assert result.bytes_after == pytest.approx(estimated, rel=0.02)
+        sizes.append(result.bytes_after)
+        info = info_of(tmp_path / str(group))
+        assert info.parameters == info_of(large).parameters
+    assert sizes == sorted(sizes, reverse=True)

@@ -131,7 +131,10 @@ def test_steps_come_in_the_order_of_a_recipe_with_their_spans() -> None:
     assert steps["drop-layers"]["knobs"][0]["high"] == 5
     assert steps["distil"]["default"] == "4"
     assert [knob["name"] for knob in steps["distil"]["knobs"]] == ["", "width", "minutes", "fresh"]
-    assert steps["int4"]["knobs"] == []
+    assert steps["int8"]["knobs"] == []
+    (group,) = steps["int4"]["knobs"]
+    # The usual one goes without saying.
+    assert [each["value"] for each in group["choices"]] == ["32", "", "128"]
 
 
 def test_a_recipe_that_cannot_be_is_said_and_not_estimated() -> None:
