@@ -76,10 +76,9 @@ class Int8Matrix:
         if self._pad:
             inputs = F.pad(inputs, (0, self._pad))
         if inputs.shape[0] <= _INT8_FEW:
-            # The kernel reads rows as if they lay side by side.
-            few = inputs.to(SCALES).contiguous()
+            few = _as_kernels_read(inputs)
             found: Tensor = torch._weight_int8pack_mm(few, self._codes, self._scales)
-            return found.to(inputs.dtype)
+            return found if found.dtype is inputs.dtype else found.to(inputs.dtype)
         return self._product_by_blocks(inputs.to(_RESTORED_DTYPE)).to(inputs.dtype)
 
     def _product_by_blocks(self, inputs: Tensor) -> Tensor:
@@ -143,13 +142,13 @@ class Int4Matrix:
         if self._width != self.columns:
             inputs = F.pad(inputs, (0, self._width - self.columns))
         if inputs.shape[0] <= _INT4_FEW or self._lanes is None:
-            result: Tensor = _int4_kernel(
-                inputs.to(SCALES).contiguous(), self._packed, self._group, self._scales_and_zeros
-            )
+            few = _as_kernels_read(inputs)
+            result: Tensor = _int4_kernel(few, self._packed, self._group, self._scales_and_zeros)
         else:
             result = self._product_by_blocks(inputs.to(_RESTORED_DTYPE), self._lanes)
-        result = result.to(inputs.dtype)
-        return result if result.shape[1] == self.rows else result[:, : self.rows]
+        if result.dtype is not inputs.dtype:
+            result = result.to(inputs.dtype)
+        return result if self.rows == self._packed.shape[0] else result[:, : self.rows]
 
     def _product_by_blocks(self, inputs: Tensor, lanes: int) -> Tensor:
         count, padded, half = inputs.shape[0], self._packed.shape[0], lanes // 2
@@ -239,6 +238,15 @@ class Int4Matrix:
         joined._packed = torch.cat([part._packed for part in parts])
         joined._scales_and_zeros = torch.cat([part._scales_and_zeros for part in parts], dim=1)
         return joined
+
+
+def _as_kernels_read(inputs: Tensor) -> Tensor:
+    """In the kernels' dtype, with rows side by side in memory: they read them as if they were.
+    Asking first is worth it: a conversion to what a tensor is already costs a microsecond.
+    """
+    if inputs.dtype is not SCALES:
+        inputs = inputs.to(SCALES)
+    return inputs if inputs.is_contiguous() else inputs.contiguous()
 
 
 def pair_codes(codes: Tensor) -> Tensor:
