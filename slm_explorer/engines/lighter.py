@@ -115,39 +115,41 @@ class _Shared:
         return found
 
 
-class _Alone(nn.Module):
+class _InPlace(nn.Module):
     """Stands where a linear layer stood. `weight` tells its shape and dtype only."""
+
+    def __init__(self, features: int, width: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.in_features, self.out_features, self._dtype = features, width, dtype
+
+    @property
+    def weight(self) -> Tensor:
+        return ShapeOnly(self.out_features, self.in_features, self._dtype)
+
+
+class _Alone(_InPlace):
+    """One layer with a product of its own."""
 
     def __init__(
         self, projection: Projection, width: int, features: int, dtype: torch.dtype
     ) -> None:
-        super().__init__()
-        self._projection, self._dtype = projection, dtype
-        self.in_features, self.out_features = features, width
+        super().__init__(features, width, dtype)
+        self._projection = projection
 
     def __call__(self, inputs: Tensor) -> Tensor:
         rows = self._projection(inputs.reshape(-1, self.in_features))
         return rows.view(*inputs.shape[:-1], self.out_features)
 
-    @property
-    def weight(self) -> Tensor:
-        return ShapeOnly(self.out_features, self.in_features, self._dtype)
 
-
-class _Part(nn.Module):
-    """The same for one of several layers whose product is shared."""
+class _Part(_InPlace):
+    """One of several layers whose product is shared."""
 
     def __init__(self, shared: _Shared, at: int, dtype: torch.dtype) -> None:
-        super().__init__()
-        self._shared, self._at, self._dtype = shared, at, dtype
-        self.in_features, self.out_features = shared.features, shared.widths[at]
+        super().__init__(shared.features, shared.widths[at], dtype)
+        self._shared, self._at = shared, at
 
     def __call__(self, inputs: Tensor) -> Tensor:
         return self._shared.output(inputs, self._at)
-
-    @property
-    def weight(self) -> Tensor:
-        return ShapeOnly(self.out_features, self.in_features, self._dtype)
 
 
 class _FusedNorm(nn.Module):

@@ -192,6 +192,11 @@ def test_the_builder_says_what_cannot_be(visit: Visit) -> None:
     expect(page.get_by_label("Recipe", exact=True)).to_have_value("drop-layers:2+int8")
     page.get_by_role("button", name="Measure which layers matter").click()
     expect(page.locator(".slm-lab-columns > span")).to_have_count(4)
+    page.get_by_role("radio", name="int4", exact=False).first.click()
+    page.get_by_label("int4: weights a scale").select_option("128")
+    expect(page.get_by_label("Recipe", exact=True)).to_have_value("drop-layers:2+int4:group=128")
+    page.get_by_label("int4: weights a scale").select_option("64")
+    expect(page.get_by_label("Recipe", exact=True)).to_have_value("drop-layers:2+int4")
     expect(page.locator(".slm-lab-columns > .slm-lab-gone")).to_have_count(2)
 
 
