@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from queue import SimpleQueue
 from typing import Any
@@ -45,12 +45,21 @@ from slm_explorer.types import (
 
 
 class ReferenceEngine:
-    """An Engine that calls `generate`. It keeps no cache between turns."""
+    """An Engine that calls `generate`. It keeps no cache between turns.
 
-    def __init__(self) -> None:
+    Everything is computed in `thread`, which ends with it: each thread that computes gets OpenMP
+    threads of its own, and where there are more of them than cores they sleep after each operator
+    instead of waiting for the next (GCC's libgomp), which can make the yardstick a third slower.
+    """
+
+    def __init__(self, thread: ThreadPoolExecutor | None = None) -> None:
         self._loaded: LoadedModel | None = None
+        self._thread = ThreadPoolExecutor(max_workers=1) if thread is None else thread
 
     def load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
+        return self._thread.submit(self._load, spec, progress).result()
+
+    def _load(self, spec: ModelSpec, progress: ReportProgress) -> ModelInfo:
         load = load_model if spec.device == "cpu" else load_on_device
         self._loaded = load(spec, progress)
         # Requests say everything; the checkpoint's defaults must not fill in the rest.
@@ -73,7 +82,7 @@ class ReferenceEngine:
         finish: FinishReason = "cancelled"
         clock.prefill_started()
         if not stop.is_set():
-            run = _GenerateRun(loaded, request, ids, clock, answer, stop)
+            run = _GenerateRun(self._thread, loaded, request, ids, clock, answer, stop)
             try:
                 yield from run.deltas()
             finally:
@@ -99,13 +108,18 @@ class ReferenceEngine:
         loaded = self._ready()
         if "chat" not in loaded.info.tasks:
             raise UnsupportedModel(CANNOT_SCORE)
-        yield from score_text(loaded, any_decoder(loaded.model), request, stop)
+        yield from self._steps(score_text(loaded, any_decoder(loaded.model), request, stop))
 
     def perform(self, request: TaskRequest, stop: StopFlag) -> Iterator[Progress | Done]:
-        yield from perform_task(self._ready(), request, stop)
+        yield from self._steps(perform_task(self._ready(), request, stop))
 
     def close(self) -> None:
         self._loaded = None
+        self._thread.shutdown()
+
+    def _steps(self, work: Iterator[Progress | Done]) -> Iterator[Progress | Done]:
+        while (event := self._thread.submit(next, work, None).result()) is not None:
+            yield event
 
     def _ready(self) -> LoadedModel:
         if self._loaded is None:
@@ -114,10 +128,11 @@ class ReferenceEngine:
 
 
 class _GenerateRun(BaseStreamer):  # type: ignore[misc]
-    """One call of `generate` in a thread of its own, which hands over token after token."""
+    """One call of `generate` in `thread`, which hands over token after token."""
 
     def __init__(
         self,
+        thread: ThreadPoolExecutor,
         loaded: LoadedModel,
         request: GenerateRequest,
         prompt_ids: list[int],
@@ -135,8 +150,7 @@ class _GenerateRun(BaseStreamer):  # type: ignore[misc]
         self._logits: Tensor | None = None
         self._prompt_seen = False
         self._deltas: SimpleQueue[Delta | None] = SimpleQueue()
-        self._thread = ThreadPoolExecutor(max_workers=1)
-        self._call = self._thread.submit(self._generate)
+        self._call = thread.submit(self._generate)
         self._call.add_done_callback(lambda _call: self._deltas.put(None))
 
     def deltas(self) -> Iterator[Delta]:
@@ -148,7 +162,7 @@ class _GenerateRun(BaseStreamer):  # type: ignore[misc]
     def close(self) -> None:
         """Have `generate` stop after the token it is at, and wait for that."""
         self._reader_left.set()
-        self._thread.shutdown()
+        wait([self._call])
 
     def put(self, value: Tensor) -> None:
         """Called by generate: once with the prompt, then with every token."""
