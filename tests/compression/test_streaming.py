@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
-from slm_explorer.catalog.footprint import weights_bytes
+from slm_explorer.catalog.footprint import INT4_GROUP, weights_bytes
 from slm_explorer.catalog.numbers import numbers_of
+from slm_explorer.compression.recipes import load_step
 from slm_explorer.compression.streaming import compress_checkpoint
 from slm_explorer.compression.workspace import new_folder, remove_leftovers
 from slm_explorer.engines.checkpoint import load_model
@@ -288,6 +289,8 @@ def test_fewer_scales_are_smaller_as_estimated(tmp_path: Path) -> None:
     large = ROOT / "assets" / "sprouts" / "sprout-5m"
     numbers = numbers_of(inspect_checkpoint(large))
     assert numbers is not None
+    # The catalog knows nothing of recipes, so the usual group stands there too.
+    assert load_step("int4").group == INT4_GROUP
     sizes = []
     for group in (32, 64, 128):
         result = compressed(large, tmp_path / str(group), f"int4:group={group}")
