@@ -37,7 +37,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
     ) -> tuple[Tensor, Tensor]:
         """Append tokens; returns views of all keys and values so far."""
         keys, values = self._append(key_states, value_states)
-        return keys[:, :, : self.length], values[:, :, : self.length]
+        return keys.narrow(2, 0, self.length), values.narrow(2, 0, self.length)
 
     def update_pages(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
         """The same with views of whole pages (see racks.py): the last tokens may be unwritten."""
@@ -48,7 +48,7 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
             keys[:, :, self._clear : room] = 0
             values[:, :, self._clear : room] = 0
             self._clear = room
-        return keys[:, :, :room], values[:, :, :room]
+        return keys.narrow(2, 0, room), values.narrow(2, 0, room)
 
     def hand_over(self) -> tuple[Tensor, Tensor]:
         """Keys and values, each [KV heads, tokens, head width], which it holds no longer."""
@@ -64,15 +64,16 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         self._append(keys[None], values[None])
 
     def _append(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
-        end = self.length + key_states.shape[-2]
+        count = key_states.shape[-2]
+        end = self.length + count
         keys, values = self._key_buffer, self._value_buffer
         if keys is None or values is None or end > keys.shape[-2]:
             keys = self._key_buffer = self._grown(keys, key_states, end)
             values = self._value_buffer = self._grown(values, value_states, end)
             self._clear = self.length
             self.is_initialized = True
-        keys[:, :, self.length : end] = key_states
-        values[:, :, self.length : end] = value_states
+        keys.narrow(2, self.length, count).copy_(key_states)
+        values.narrow(2, self.length, count).copy_(value_states)
         self.length = end
         self._clear = max(self._clear, end)
         return keys, values

@@ -25,6 +25,7 @@ from slm_explorer.engines.batch_rows import SteadyRows
 from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
 from slm_explorer.engines.memory import return_freed_memory
+from slm_explorer.engines.norms import RmsNorm
 from slm_explorer.engines.projections import WIDE, one_projection
 from slm_explorer.engines.racks import PageMask, Rack, Racks
 
@@ -83,10 +84,9 @@ class LeanDecoder:
         # In narrow models attention is little work, and they stay exact (see racks.py).
         self._paged = wide
         self._head = one_projection(model.lm_head, wide=wide and not tied)
-        self._final_gain = model.model.norm.weight
-        self._width = (config.hidden_size,)
+        self._norm = RmsNorm(model.model.norm.weight, config.rms_norm_eps)
+        self._dtype = model.model.norm.weight.dtype
         self._head_dim = attention.head_dim
-        self._eps = config.rms_norm_eps
         self._heads = config.num_attention_heads
         self._kv_heads = config.num_key_value_heads
         self._scale = attention.scaling
@@ -96,25 +96,25 @@ class LeanDecoder:
         self._logits_scaling = getattr(config, "logits_scaling", 1.0)
         self._layers: list[LeanLayer] = []
         for layer in model.model.layers:
-            self._layers.append(lean_layer(layer, activation, wide=wide))
+            self._layers.append(lean_layer(layer, activation, config.rms_norm_eps, wide=wide))
             # Threads read the weights, and what they allocated and this one frees is of no use
             # to it: unreturned, packing takes the model's size again for a moment.
             return_freed_memory()
-        rows = SteadyRows(self._final_gain.dtype)
-        mixed, inner = self._heads * self._head_dim, config.intermediate_size
-        self._step_layers = [layer.steady(rows, mixed, inner) for layer in self._layers]
+        rows = SteadyRows(self._dtype)
+        widths = config.hidden_size, self._heads * self._head_dim, config.intermediate_size
+        self._step_layers = [layer.steady(rows, *widths) for layer in self._layers]
         self._step_head = rows.steady(self._head, config.hidden_size)
         self._cosines, self._sines = self._rotary_tables(_POSITIONS)
-        self._mask = PageMask(self._final_gain.dtype)
+        self._mask = PageMask(self._dtype)
 
     def racks(self) -> Racks:
         """Where a batch keeps its caches."""
-        return Racks(self._final_gain.dtype, paged=self._paged)
+        return Racks(self._dtype, paged=self._paged)
 
     @property
     def cache_bytes_per_token(self) -> int:
         """What a token's keys and values take in all layers together."""
-        size: int = self._final_gain.element_size()
+        size: int = self._dtype.itemsize
         values: int = 2 * len(self._layers) * self._kv_heads * self._head_dim
         return values * size
 
@@ -174,7 +174,7 @@ class LeanDecoder:
             queries = turned[:, :heads].reshape(count, kv_heads, heads // kv_heads, head_dim)
             mixed = attend(at, queries, turned[:, heads:], values)
             state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
-        return self._logits(self._step_head(self._norm(state, self._final_gain))).float()
+        return self._logits(self._step_head(self._norm(state))).float()
 
     def _alone(self, layers: Sequence[BufferedLayer]) -> Attend:
         mask = self._mask.row(layers[0].length + 1)[None, None, None] if self._paged else None
@@ -231,7 +231,7 @@ class LeanDecoder:
             ).transpose(1, 2)
             state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
             yield
-        return self._norm(state, self._final_gain)
+        return self._norm(state)
 
     def _heads_of(
         self, layer: LeanLayer, state: Tensor, cosines: Tensor, sines: Tensor
@@ -240,16 +240,12 @@ class LeanDecoder:
         [tokens, heads, head width].
         """
         heads, both = self._heads, self._heads + self._kv_heads
-        joined = layer.qkv(self._norm(state, layer.attention_gain))
+        joined = layer.qkv(layer.attention_norm(state))
         joined = joined.view(state.shape[0], both + self._kv_heads, self._head_dim)
         turned = joined[:, :both]
-        if layer.query_gain is not None and layer.key_gain is not None:
+        if layer.query_norm is not None and layer.key_norm is not None:
             turned = torch.cat(
-                (
-                    self._head_norm(joined[:, :heads], layer.query_gain),
-                    self._head_norm(joined[:, heads:both], layer.key_gain),
-                ),
-                dim=1,
+                (layer.query_norm(joined[:, :heads]), layer.key_norm(joined[:, heads:both])), dim=1
             )
         if layer.rotates:
             # Rotating half the width and negating one half is a roll against signed sines.
@@ -259,15 +255,8 @@ class LeanDecoder:
     def _rest(self, layer: LeanLayer, state: Tensor, mixed: Tensor) -> Tensor:
         """What follows the attention in a block."""
         state = self._add(state, layer.output(mixed))
-        gate, up = layer.gate_up(self._norm(state, layer.mlp_gain)).chunk(2, dim=-1)
+        gate, up = layer.gate_up(layer.mlp_norm(state)).chunk(2, dim=-1)
         return self._add(state, layer.down(layer.activation(gate) * up))
-
-    def _norm(self, state: Tensor, gain: Tensor) -> Tensor:
-        # The gain apart, in the model's dtype: as transformers rounds it.
-        return F.rms_norm(state, self._width, None, self._eps) * gain
-
-    def _head_norm(self, heads: Tensor, gain: Tensor) -> Tensor:
-        return F.rms_norm(heads, (self._head_dim,), None, self._eps) * gain
 
     def _add(self, state: Tensor, change: Tensor) -> Tensor:
         if self._residual_multiplier != 1.0:
@@ -291,7 +280,7 @@ class LeanDecoder:
     @torch.inference_mode()
     def _rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
         """From the model's own rotary module, so that its scaling is its own."""
-        dtype = self._final_gain.dtype
+        dtype = self._dtype
         cosines, sines = self._rotary(
             torch.empty(1, dtype=dtype), torch.arange(positions).unsqueeze(0)
         )

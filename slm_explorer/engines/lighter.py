@@ -1,16 +1,16 @@
 """Less work for each token in any transformers decoder, with the same results.
 
 transformers' own forward pass stays; what it calls most becomes cheaper: linear layers become
-projections (see projections.py), those that read the same input become one product, norms become
-torch's own, and the attention of a single query asks for two rows at least, for which torch's
-CPU kernel is faster than for one. Models of Llama's shape do without even the forward pass, see
-lean.py.
+projections (see projections.py), those that read the same input become one product, norms and
+rotations take fewer operators (norms.py, rotary.py), and the attention of a single query asks for
+two rows at least, for which torch's CPU kernel is faster than for one. Models of Llama's shape do
+without even the forward pass, see lean.py.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,15 +24,17 @@ from slm_explorer.compression.packed import PackedLinear, ShapeOnly
 from slm_explorer.compression.slots import READ_WEIGHTS
 from slm_explorer.engines.decoder import Decoder, any_decoder
 from slm_explorer.engines.memory import return_freed_memory
+from slm_explorer.engines.norms import fused_norm
 from slm_explorer.engines.projections import WIDE, Projection, one_projection, side_by_side
+from slm_explorer.engines.rotary import turn_one_token_faster
 
 # Layers that read the same input, by the names that transformers gives them.
 _SIBLINGS = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _ATTENTION = "two_rows"
 # Their forward pass asks by name whether the attention is transformers' own.
 _ASKS_BY_NAME = ("gemma4", "falcon")
-
-Norm = Callable[[Tensor], Tensor]
+# Attention that is asked for these is left to transformers.
+_OWN_WAY = frozenset(("softcap", "position_bias", "cache"))
 
 
 def light_decoder(model: Any) -> Decoder:
@@ -56,10 +58,11 @@ def _lighten(model: Any) -> None:
         for name, child in list(module.named_children()):
             if _is_linear(child) and id(child.weight) not in tied and wide:
                 _replace(module, (name,), [child], wide=wide)
-            norm = _plain_norm(child)
+            norm = fused_norm(child)
             if norm is not None:
                 setattr(module, name, norm)
         return_freed_memory()
+    turn_one_token_faster(model)
     _use_two_rows(model)
 
 
@@ -99,6 +102,7 @@ class _Shared:
     def __init__(self, projection: Projection, widths: Sequence[int], features: int) -> None:
         self._projection = projection
         self.widths = list(widths)
+        self._width = sum(widths)
         self.features = features
         self._inputs: Tensor | None = None
         self._outputs: Sequence[Tensor] = ()
@@ -106,9 +110,9 @@ class _Shared:
     def output(self, inputs: Tensor, at: int) -> Tensor:
         if self._inputs is not inputs:
             rows = inputs.reshape(-1, self.features)
-            joined = self._projection(rows).view(*inputs.shape[:-1], sum(self.widths))
+            joined = self._projection(rows).view(*inputs.shape[:-1], self._width)
             # The tensor itself is kept, not its id, which another could be given meanwhile.
-            self._inputs, self._outputs = inputs, torch.split(joined, self.widths, dim=-1)
+            self._inputs, self._outputs = inputs, joined.split_with_sizes(self.widths, -1)
         found = self._outputs[at]
         if at == len(self.widths) - 1:
             self._inputs, self._outputs = None, ()
@@ -152,32 +156,6 @@ class _Part(_InPlace):
         return self._shared.output(inputs, self._at)
 
 
-class _FusedNorm(nn.Module):
-    """A root-mean-square norm in one operator; the gain apart, in the model's dtype."""
-
-    def __init__(self, gain: Tensor, eps: float) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(gain, requires_grad=False)
-        self._width, self._eps = tuple(gain.shape), eps
-
-    def __call__(self, states: Tensor) -> Tensor:
-        return F.rms_norm(states, self._width, None, self._eps) * self.weight
-
-
-def _plain_norm(module: nn.Module) -> _FusedNorm | None:
-    """The same norm in fewer operators, where it gives the same bits on a probe."""
-    eps = getattr(module, "variance_epsilon", None)
-    gain = getattr(module, "weight", None)
-    if not type(module).__name__.endswith("RMSNorm") or not isinstance(eps, float):
-        return None
-    if not isinstance(gain, Tensor) or gain.dim() != 1:
-        return None
-    fused = _FusedNorm(gain.detach(), eps)
-    probe = torch.linspace(-3, 3, 4 * gain.shape[0]).view(4, -1).to(gain.dtype)
-    with torch.inference_mode():
-        return fused if torch.equal(fused(probe), module(probe)) else None
-
-
 def _use_two_rows(model: Any) -> None:
     config = model.config
     dispatches = hasattr(sys.modules[type(model).__module__], "ALL_ATTENTION_FUNCTIONS")
@@ -209,7 +187,7 @@ def attend(
         and query.dtype is torch.bfloat16
         and attention_mask is None
         and key.shape[-1] == value.shape[-1]
-        and not any(rest.get(name) is not None for name in ("softcap", "position_bias", "cache"))
+        and (_OWN_WAY.isdisjoint(rest) or all(rest.get(name) is None for name in _OWN_WAY))
     )
     if not plain:
         return sdpa_attention_forward(  # type: ignore[no-any-return]

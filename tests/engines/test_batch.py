@@ -292,7 +292,7 @@ def test_weights_that_break_fail_those_they_break(tmp_path: Path) -> None:
     table = Table(engine)
     guests = [table.seat(asked) for asked in prompts(4)]
     table.step()
-    decoder._final_gain[:] = float("nan")
+    decoder._norm._gain[:] = float("nan")
     table.finish()
     ends = [guest.end for guest in guests]
     assert all(isinstance(end, BadCheckpoint | Done) for end in ends)
