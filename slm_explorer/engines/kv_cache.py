@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
 
-from slm_explorer.engines.racks import PAGE, whole_pages
+from slm_explorer.engines.racks import PAGE
 
 # A cache grows by at least this many tokens, so that growing (a copy) is rare.
 _GROWTH = 2 * PAGE
@@ -39,16 +39,28 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         keys, values = self._append(key_states, value_states)
         return keys.narrow(2, 0, self.length), values.narrow(2, 0, self.length)
 
-    def update_pages(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with views of whole pages (see racks.py): the last tokens may be unwritten."""
-        keys, values = self._append(key_states, value_states)
-        room = whole_pages(self.length)
+    def room_for_one(self, room: int = 0) -> tuple[Tensor, Tensor]:
+        """The buffers of a layer that holds something, with room for one token more: whoever
+        writes it there says `advance`. What is unwritten of the first `room` tokens is zero.
+        """
+        keys, values = self._key_buffer, self._value_buffer
+        assert keys is not None
+        assert values is not None
+        if self.length == keys.shape[-2]:
+            keys = self._key_buffer = self._grown(keys, keys, self.length + 1)
+            values = self._value_buffer = self._grown(values, values, self.length + 1)
+            self._clear = self.length
         if room > self._clear:
             # Masked, and yet an infinite value would spoil the sum.
-            keys[:, :, self._clear : room] = 0
-            values[:, :, self._clear : room] = 0
+            keys.narrow(2, self._clear, room - self._clear).zero_()
+            values.narrow(2, self._clear, room - self._clear).zero_()
             self._clear = room
-        return keys.narrow(2, 0, room), values.narrow(2, 0, room)
+        return keys, values
+
+    def advance(self) -> None:
+        """One token more was written."""
+        self.length += 1
+        self._clear = max(self._clear, self.length)
 
     def hand_over(self) -> tuple[Tensor, Tensor]:
         """Keys and values, each [KV heads, tokens, head width], which it holds no longer."""

@@ -27,7 +27,9 @@ from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.norms import RmsNorm
 from slm_explorer.engines.projections import WIDE, one_projection
-from slm_explorer.engines.racks import PageMask, Rack, Racks
+from slm_explorer.engines.racks import PAGE, PageMask, Rack, Racks, whole_pages
+from slm_explorer.engines.rotary import RotaryTables
+from slm_explorer.engines.traced import FIXED_ROPE, Program, program_of, ruler
 
 _FAMILIES = {
     "LlamaForCausalLM",
@@ -37,9 +39,6 @@ _FAMILIES = {
     "SmolLM3ForCausalLM",
     "GraniteForCausalLM",
 }
-# Position encodings whose table does not depend on how long the text is.
-_FIXED_ROPE = {"default", "linear", "llama3", "yarn"}
-_POSITIONS = 512
 
 # From a layer's number and a token's queries, keys and values to what the attention gives.
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
@@ -55,7 +54,7 @@ def lean_decoder(model: Any) -> LeanDecoder | None:
     config = model.config
     if type(model).__name__ not in _FAMILIES or config._attn_implementation != "sdpa":
         return None
-    if _has_sliding_window(config) or config.rope_parameters["rope_type"] not in _FIXED_ROPE:
+    if _has_sliding_window(config) or config.rope_parameters["rope_type"] not in FIXED_ROPE:
         return None
     head_dim = model.model.layers[0].self_attn.head_dim
     if model.model.rotary_emb.inv_freq.shape[-1] * 2 != head_dim:
@@ -76,7 +75,6 @@ class LeanDecoder:
     def __init__(self, model: Any) -> None:
         config = model.config
         attention = model.model.layers[0].self_attn
-        self._rotary = model.model.rotary_emb
         self._embedding = model.model.embed_tokens
         # A head tied to the embedding is never packed: the embedding is read by rows.
         tied = model.lm_head.weight is self._embedding.weight
@@ -104,8 +102,9 @@ class LeanDecoder:
         widths = config.hidden_size, self._heads * self._head_dim, config.intermediate_size
         self._step_layers = [layer.steady(rows, *widths) for layer in self._layers]
         self._step_head = rows.steady(self._head, config.hidden_size)
-        self._cosines, self._sines = self._rotary_tables(_POSITIONS)
+        self._rotary = RotaryTables(model.model.rotary_emb, self._head_dim, self._dtype)
         self._mask = PageMask(self._dtype)
+        self._program: Program | None = None
 
     def racks(self) -> Racks:
         """Where a batch keeps its caches."""
@@ -125,8 +124,8 @@ class LeanDecoder:
     def read(self, ids: Tensor, cache: Cache) -> Generator[None, None, Tensor]:
         """`last_logits` with a pause after every block, so that others need not wait long."""
         layers = self._buffers(cache)
-        if ids.shape[0] == 1:
-            return self._next(ids, [layers[0].length], self._alone(layers))[0]
+        if ids.shape[0] == 1 and layers[0].length > 0:
+            return self._one(ids, layers)
         hidden = yield from self._hidden(ids, layers)
         return self._logits(self._head(hidden[-1:]))[0].float()
 
@@ -137,7 +136,7 @@ class LeanDecoder:
         `last_logits` gives for its sequence alone, bit for bit (see batch_rows.py for how).
         """
         positions = [length for rack in racks for length in rack.lengths]
-        logits = self._next(ids, positions, self._racked(racks))
+        logits = self._next(ids, *self._rotary.of_each(positions), self._racked(racks))
         for rack in racks:
             rack.lengths = [length + 1 for length in rack.lengths]
         return logits
@@ -162,11 +161,68 @@ class LeanDecoder:
             state = state * self._embedding_multiplier
         return state
 
-    def _next(self, ids: Tensor, positions: Sequence[int], attend: Attend) -> Tensor:
+    @torch.inference_mode()
+    def trace(self) -> None:
+        """From now on, single tokens go through a program; see traced.py."""
+        draw = torch.Generator().manual_seed(0)
+        states = []
+        for length in (2, PAGE + 2):
+            layers = [BufferedLayer() for _ in self._layers]
+            for layer in layers:
+                shape = (2, 1, self._kv_heads, length, self._head_dim)
+                layer.update(*torch.randn(shape, generator=draw).to(self._dtype))
+            states.append(self._state(torch.tensor([1]), layers))
+        wanted = [self._step(*state) for state in states]
+        self._program = program_of(self._step, states, wanted)
+
+    def _one(self, ids: Tensor, layers: Sequence[BufferedLayer]) -> Tensor:
+        """`last_logits` of one token after others."""
+        logits = (self._program or self._step)(*self._state(ids, layers))
+        for layer in layers:
+            layer.advance()
+        return logits
+
+    def _state(self, ids: Tensor, layers: Sequence[BufferedLayer]) -> list[Tensor]:
+        """What `_step` is given for one token after what the layers hold."""
+        total = layers[0].length + 1
+        room, mask = 0, ruler(total)
+        if self._paged:
+            room, mask = whole_pages(total), self._mask.row(total)
+        buffers = [each for layer in layers for each in layer.room_for_one(room)]
+        return [ids, *self._rotary.of(total - 1, total), ruler(total), mask, *buffers]
+
+    def _step(
+        self,
+        ids: Tensor,
+        cosines: Tensor,
+        sines: Tensor,
+        total: Tensor,
+        mask: Tensor,
+        *buffers: Tensor,
+    ) -> Tensor:
+        """Logits [vocabulary] of one token, whose keys and values go into the buffers behind
+        `total` - 1 others. Attended to are as many as the mask is long.
+        """
+        last, room = total.shape[0] - 1, mask.shape[0]
+
+        def attend(at: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
+            all_keys, all_values = buffers[2 * at : 2 * at + 2]
+            all_keys.narrow(2, last, 1).copy_(keys[:, :, None])
+            all_values.narrow(2, last, 1).copy_(values[:, :, None])
+            return F.scaled_dot_product_attention(
+                queries,
+                all_keys.narrow(2, 0, room),
+                all_values.narrow(2, 0, room),
+                attn_mask=mask[None, None, None] if self._paged else None,
+                scale=self._scale,
+            )
+
+        return self._next(ids, cosines, sines, attend)[0]
+
+    def _next(self, ids: Tensor, cosines: Tensor, sines: Tensor, attend: Attend) -> Tensor:
         """Logits for one token of each sequence, see `next_logits`."""
         count = ids.shape[0]
         heads, kv_heads, head_dim = self._heads, self._kv_heads, self._head_dim
-        cosines, sines = self._rotations(positions)
         state = self._embed(ids)
         for at, layer in enumerate(self._step_layers):
             turned, values = self._heads_of(layer, state, cosines, sines)
@@ -175,18 +231,6 @@ class LeanDecoder:
             mixed = attend(at, queries, turned[:, heads:], values)
             state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
         return self._logits(self._step_head(self._norm(state))).float()
-
-    def _alone(self, layers: Sequence[BufferedLayer]) -> Attend:
-        mask = self._mask.row(layers[0].length + 1)[None, None, None] if self._paged else None
-
-        def attend(at: int, queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-            update = layers[at].update_pages if self._paged else layers[at].update
-            all_keys, all_values = update(keys[:, :, None], values[:, :, None])
-            return F.scaled_dot_product_attention(
-                queries, all_keys, all_values, attn_mask=mask, scale=self._scale
-            )
-
-        return attend
 
     def _racked(self, racks: Sequence[Rack]) -> Attend:
         sizes = [len(rack) for rack in racks]
@@ -210,7 +254,7 @@ class LeanDecoder:
         """
         count, start = ids.shape[0], cache[0].length
         heads, head_dim = self._heads, self._head_dim
-        cosines, sines = self._rotation(start, start + count)
+        cosines, sines = self._rotary.of(start, start + count)
         mask = None
         if count > 1 and start > 0:
             mask = torch.ones(count, start + count, dtype=torch.bool).tril(start)
@@ -262,31 +306,6 @@ class LeanDecoder:
         if self._residual_multiplier != 1.0:
             change = change * self._residual_multiplier
         return state + change
-
-    def _rotation(self, start: int, end: int) -> tuple[Tensor, Tensor]:
-        """Cosines and signed sines [tokens, 1, head width] of the positions."""
-        if end > self._cosines.shape[0]:
-            self._cosines, self._sines = self._rotary_tables(max(end, 2 * self._cosines.shape[0]))
-        return self._cosines[start:end], self._sines[start:end]
-
-    def _rotations(self, positions: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """The same for positions that do not follow one another."""
-        if len(positions) == 1:
-            return self._rotation(positions[0], positions[0] + 1)
-        self._rotation(0, max(positions) + 1)
-        chosen = torch.tensor(positions)
-        return self._cosines[chosen], self._sines[chosen]
-
-    @torch.inference_mode()
-    def _rotary_tables(self, positions: int) -> tuple[Tensor, Tensor]:
-        """From the model's own rotary module, so that its scaling is its own."""
-        dtype = self._dtype
-        cosines, sines = self._rotary(
-            torch.empty(1, dtype=dtype), torch.arange(positions).unsqueeze(0)
-        )
-        half = self._head_dim // 2
-        signed = torch.cat((-sines[0, :, :half], sines[0, :, half:]), dim=-1)
-        return cosines[0].unsqueeze(1), signed.unsqueeze(1)
 
 
 def _finished(work: Generator[None, None, Tensor]) -> Tensor:

@@ -164,8 +164,17 @@ def _use_two_rows(model: Any) -> None:
     if config.model_type.startswith(_ASKS_BY_NAME):
         return
     AttentionInterface.register(_ATTENTION, attend)
-    AttentionMaskInterface.register(_ATTENTION, sdpa_mask)
+    AttentionMaskInterface.register(_ATTENTION, _mask)
     model.set_attn_implementation(_ATTENTION)
+
+
+def _mask(**asked: Any) -> Tensor | None:
+    """transformers' mask; none for a token that sees all before it, also where that is traced."""
+    alone = asked["q_length"] == 1 and asked.get("attention_mask") is None
+    if alone and asked.get("local_size") is None and asked.get("allow_is_causal_skip", True):
+        return None
+    mask: Tensor | None = sdpa_mask(**asked)
+    return mask
 
 
 def attend(

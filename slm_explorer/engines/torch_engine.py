@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +19,7 @@ from slm_explorer.engines.batch import BATCH_BYTES, PREFILL_CHUNK, LeanBatch
 from slm_explorer.engines.batch_rows import BATCH_ROWS
 from slm_explorer.engines.checkpoint import LoadedModel, load_model
 from slm_explorer.engines.clock import GenerationClock
-from slm_explorer.engines.decoder import Decoder, WholeTextDecoder
+from slm_explorer.engines.decoder import Decoder, TransformersDecoder, WholeTextDecoder
 from slm_explorer.engines.encoder import perform_task
 from slm_explorer.engines.heads import CANNOT_SCORE, cannot_write
 from slm_explorer.engines.kv_cache import ConversationCaches, KeptCache
@@ -29,6 +30,7 @@ from slm_explorer.engines.sampling import Sampler
 from slm_explorer.engines.scoring import score_text
 from slm_explorer.engines.seq2seq import Seq2SeqDecoder, encode_input, start_token
 from slm_explorer.engines.text import Prompt, encode_prompt
+from slm_explorer.engines.traced import traced_decoder
 from slm_explorer.errors import UnsupportedModel
 from slm_explorer.tasks import TaskRequest
 from slm_explorer.types import (
@@ -65,7 +67,7 @@ class TorchEngine:
         loaded = load_model(spec, progress)
         decoder: Decoder | None = None
         if "chat" in loaded.info.tasks:
-            decoder = lean_decoder(loaded.model) or light_decoder(loaded.model)
+            decoder = _decoder(loaded.model)
         caches = ConversationCaches(loaded.config)
         if isinstance(decoder, WholeTextDecoder):
             caches = ConversationCaches(loaded.config, limit=0)
@@ -175,6 +177,18 @@ class TorchEngine:
         if self._ready is None:
             raise RuntimeError("load() comes before the first request")
         return self._ready
+
+
+def _decoder(model: Any) -> Decoder:
+    """The fastest that there is for this model."""
+    lean = lean_decoder(model)
+    if lean is not None:
+        lean.trace()
+        return lean
+    light = light_decoder(model)
+    if isinstance(light, TransformersDecoder):
+        return traced_decoder(model) or light
+    return light
 
 
 def _write(

@@ -12,7 +12,7 @@ from transformers import AutoConfig
 
 from slm_explorer.engines.base import Engine
 from slm_explorer.engines.kv_cache import BufferedLayer, ConversationCaches, KeptCache, new_cache
-from slm_explorer.engines.racks import PAGE
+from slm_explorer.engines.racks import whole_pages
 from slm_explorer.types import Sampling
 from tests.engines.answers import Said, StopAfter, ask, request
 from tests.engines.conftest import Checkpoint, load
@@ -82,20 +82,21 @@ def test_a_buffered_layer_holds_what_was_appended_while_it_grows() -> None:
 
 def test_what_a_page_does_not_hold_yet_is_zero_and_no_other_page_is_touched() -> None:
     layer = BufferedLayer()
-    keys = torch.randn(1, 2, 200, 8)
+    keys = torch.randn(1, 2, 300, 8)
     layer.update(keys[:, :, :100], keys[:, :, :100])
     for buffer in (layer._key_buffer, layer._value_buffer):
         assert buffer is not None
         buffer[:, :, 100:] = float("nan")  # as memory may come
-    for end in (101, 128, 129):
-        start = layer.length
-        for kept in layer.update_pages(keys[:, :, start:end], keys[:, :, start:end]):
-            room = -(-end // PAGE) * PAGE
-            assert kept.shape[2] == room
-            assert torch.equal(kept[:, :, :end], keys[:, :, :end])
-            assert torch.equal(kept[:, :, end:], torch.zeros_like(kept[:, :, end:]))
-            assert layer._key_buffer is not None
-            assert layer._key_buffer[:, :, room:].isnan().all()
+    for start in range(100, 300):
+        room = whole_pages(start + 1)
+        for buffer in layer.room_for_one(room):
+            buffer[:, :, start : start + 1] = keys[:, :, start : start + 1]
+            assert torch.equal(buffer[:, :, : start + 1], keys[:, :, : start + 1])
+            assert not buffer[:, :, start + 1 : room].any()
+            if start < 256:
+                assert buffer[:, :, room:].isnan().all()
+        layer.advance()
+    assert layer.get_seq_length() == 300
 
 
 PROMPT = tuple(range(10, 60))
