@@ -9,7 +9,12 @@ from typing import Any
 
 from torch import Tensor
 from transformers import PretrainedConfig
-from transformers.cache_utils import Cache, DynamicCache, DynamicLayer
+from transformers.cache_utils import (
+    Cache,
+    DynamicCache,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+)
 
 from slm_explorer.engines.racks import PAGE
 
@@ -29,15 +34,34 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         self.length = 0
         self._key_buffer: Tensor | None = None
         self._value_buffer: Tensor | None = None
-        # So many tokens were written or cleared; what lies behind may be no number at all.
+        # So many tokens were forgotten for good: the buffers begin after them.
+        self._dropped = 0
+        # So many of the buffers were written or cleared; what follows may be no number at all.
         self._clear = 0
+
+    @property
+    def held(self) -> int:
+        """Tokens in the buffers."""
+        return self.length - self._dropped
+
+    def seen(self, count: int) -> int:
+        """How many tokens the last of `count` further ones attend to."""
+        return self.length + count
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        """Append tokens; returns views of all keys and values so far."""
-        keys, values = self._append(key_states, value_states)
-        return keys.narrow(2, 0, self.length), values.narrow(2, 0, self.length)
+        """Append tokens; returns views of all keys and values that they attend to."""
+        seen, count = self.seen(key_states.shape[-2]), key_states.shape[-2]
+        keys, values = self._key_buffer, self._value_buffer
+        if keys is None or values is None or self.held + count > keys.shape[-2]:
+            keys, values = self._grow(key_states, value_states, count)
+            self.is_initialized = True
+        keys.narrow(2, self.held, count).copy_(key_states)
+        values.narrow(2, self.held, count).copy_(value_states)
+        self.advance(count)
+        start = self.held - seen
+        return keys.narrow(2, start, seen), values.narrow(2, start, seen)
 
     def room_for_one(self, room: int = 0) -> tuple[Tensor, Tensor]:
         """The buffers of a layer that holds something, with room for one token more: whoever
@@ -46,10 +70,8 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         keys, values = self._key_buffer, self._value_buffer
         assert keys is not None
         assert values is not None
-        if self.length == keys.shape[-2]:
-            keys = self._key_buffer = self._grown(keys, keys, self.length + 1)
-            values = self._value_buffer = self._grown(values, values, self.length + 1)
-            self._clear = self.length
+        if self.held == keys.shape[-2]:
+            keys, values = self._grow(keys, values, 1)
         if room > self._clear:
             # Masked, and yet an infinite value would spoil the sum.
             keys.narrow(2, self._clear, room - self._clear).zero_()
@@ -57,10 +79,10 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
             self._clear = room
         return keys, values
 
-    def advance(self) -> None:
-        """One token more was written."""
-        self.length += 1
-        self._clear = max(self._clear, self.length)
+    def advance(self, count: int = 1) -> None:
+        """So many tokens more were written."""
+        self.length += count
+        self._clear = max(self._clear, self.held)
 
     def hand_over(self) -> tuple[Tensor, Tensor]:
         """Keys and values, each [KV heads, tokens, head width], which it holds no longer."""
@@ -73,31 +95,26 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
     def take_back(self, keys: Tensor, values: Tensor) -> None:
         """The opposite of `hand_over`; there may be more tokens by now."""
         self.length = 0
-        self._append(keys[None], values[None])
+        self.update(keys[None], values[None])
 
-    def _append(self, key_states: Tensor, value_states: Tensor) -> tuple[Tensor, Tensor]:
-        count = key_states.shape[-2]
-        end = self.length + count
-        keys, values = self._key_buffer, self._value_buffer
-        if keys is None or values is None or end > keys.shape[-2]:
-            keys = self._key_buffer = self._grown(keys, key_states, end)
-            values = self._value_buffer = self._grown(values, value_states, end)
-            self._clear = self.length
-            self.is_initialized = True
-        keys.narrow(2, self.length, count).copy_(key_states)
-        values.narrow(2, self.length, count).copy_(value_states)
-        self.length = end
-        self._clear = max(self._clear, end)
-        return keys, values
-
-    def _grown(self, buffer: Tensor | None, states: Tensor, needed: int) -> Tensor:
-        capacity = max(needed, self.length + self.length // 2)
+    def _grow(self, keys: Tensor, values: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """New buffers for the tokens that are still attended to and `count` more, of the shape
+        and kind of `keys` and `values`.
+        """
+        kept = min(self.held, self.seen(1) - 1)
+        capacity = max(kept + count, kept + kept // 2)
         capacity = -(-capacity // _GROWTH) * _GROWTH
-        batch, heads, _, width = states.shape
-        grown = states.new_empty(batch, heads, capacity, width)
-        if buffer is not None:
-            grown[:, :, : self.length] = buffer[:, :, : self.length]
-        return grown
+        grown = []
+        for old, like in ((self._key_buffer, keys), (self._value_buffer, values)):
+            batch, heads, _, width = like.shape
+            new = like.new_empty(batch, heads, capacity, width)
+            if old is not None:
+                new.narrow(2, 0, kept).copy_(old.narrow(2, self.held - kept, kept))
+            grown.append(new)
+        self._key_buffer, self._value_buffer = grown
+        self._dropped = self.length - kept
+        self._clear = kept
+        return grown[0], grown[1]
 
     def get_seq_length(self) -> int:
         return self.length
@@ -112,16 +129,41 @@ class BufferedLayer(DynamicLayer):  # type: ignore[misc]
         return sum(buffer.nbytes for buffer in buffers if buffer is not None)
 
 
+class BufferedWindow(BufferedLayer):
+    """The same for a layer whose tokens attend to themselves and those `window` - 1 before them:
+    what is older goes when the buffers are full. It cannot forget tokens but the last one.
+    """
+
+    is_sliding = True
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    def seen(self, count: int) -> int:
+        return min(self.length, self.window - 1) + count
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.seen(query_length), self.length + query_length - self.seen(query_length)
+
+
 def new_cache(config: PretrainedConfig) -> Cache:
-    """An empty cache that fits the model: buffered where every layer is plain full attention,
-    transformers' own (sliding windows, convolution and recurrent states) elsewhere.
+    """An empty cache that fits the model: buffered where every layer is full or sliding attention,
+    transformers' own (convolution and recurrent states) elsewhere.
     """
     cache = DynamicCache(config=config)
-    if cache.layers and all(type(layer) is DynamicLayer for layer in cache.layers):
-        return Cache(layers=[BufferedLayer() for _ in cache.layers])
     if not cache.layers:
         return Cache(layer_class_to_replicate=BufferedLayer)
-    return cache
+    layers = [_buffered(layer) for layer in cache.layers]
+    return cache if None in layers else Cache(layers=layers)
+
+
+def _buffered(layer: Any) -> BufferedLayer | None:
+    if type(layer) is DynamicLayer:
+        return BufferedLayer()
+    return (
+        BufferedWindow(layer.sliding_window) if type(layer) is DynamicSlidingWindowLayer else None
+    )
 
 
 def _is_croppable(cache: Cache) -> bool:

@@ -169,9 +169,15 @@ def _use_two_rows(model: Any) -> None:
 
 
 def _mask(**asked: Any) -> Tensor | None:
-    """transformers' mask; none for a token that sees all before it, also where that is traced."""
+    """transformers' mask; none for a token that sees all that it is given, also where that is
+    traced. A sliding cache gives no more than the window (of chunks it gives more); without its
+    mask, which hides nothing, float32 sums in another order.
+    """
     alone = asked["q_length"] == 1 and asked.get("attention_mask") is None
-    if alone and asked.get("local_size") is None and asked.get("allow_is_causal_skip", True):
+    slides = asked.get("local_size") is not None
+    chunks = getattr(asked.get("config"), "attention_chunk_size", None)
+    same = not slides or (chunks is None and asked.get("dtype") is torch.bfloat16)
+    if alone and same and asked.get("allow_is_causal_skip", True):
         return None
     mask: Tensor | None = sdpa_mask(**asked)
     return mask

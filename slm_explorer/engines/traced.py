@@ -23,13 +23,14 @@ from transformers.cache_utils import Cache, DynamicLayer
 
 from slm_explorer.engines.decoder import TransformersDecoder
 from slm_explorer.engines.folder import LIBRARY_ERRORS
-from slm_explorer.engines.kv_cache import BufferedLayer, new_cache
+from slm_explorer.engines.kv_cache import BufferedLayer, BufferedWindow, new_cache
 
 # Position encodings whose table does not depend on how long the text is.
 FIXED_ROPE = frozenset(("default", "linear", "llama3", "yarn"))
 # Tokens that the second length is of, where the model's context allows: beyond what windows of
 # local attention hold in models that keep a full cache.
 _FAR = 300
+_WIDEST = 1024
 
 Program = Callable[..., Tensor]
 
@@ -86,13 +87,13 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
     if "past_key_values" not in takes or not _rope_is_fixed(config):
         return None
     whole = TransformersDecoder(model)
-    far = min(_FAR, getattr(config, "max_position_embeddings", None) or _FAR) - 1
+    far = min(_far(config), getattr(config, "max_position_embeddings", None) or _FAR) - 1
     states, wanted = [], []
     with torch.inference_mode():
         for length in (2, far):
             cache = new_cache(model.config)
             whole.last_logits(torch.tensor([1, 2]), cache)
-            if not all(type(layer) is BufferedLayer for layer in cache.layers):
+            if not all(isinstance(layer, BufferedLayer) for layer in cache.layers):
                 return None
             if length > 2:
                 _fill(cache.layers, length - 2)
@@ -101,7 +102,8 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
             for layer in cache.layers:
                 layer.crop(-1)
             states.append(_state(token, cache.layers))
-        program = program_of(_step(model, positions="position_ids" in takes), states, wanted)
+        step = _step(model, cache.layers, positions="position_ids" in takes)
+        program = program_of(step, states, wanted)
     return None if program is None else TracedDecoder(model, program)
 
 
@@ -120,13 +122,26 @@ def _state(ids: Tensor, layers: Sequence[BufferedLayer]) -> list[Tensor]:
     """What a program is given for one token after what the layers hold."""
     length = layers[0].length
     buffers = [buffer for layer in layers for buffer in layer.room_for_one()]
-    return [ids[None], torch.tensor([[length]]), ruler(length + 1), *buffers]
+    rulers = [ruler(length + 1)]
+    window = next((layer for layer in layers if isinstance(layer, BufferedWindow)), None)
+    if window is not None:
+        rulers += [ruler(window.held + 1), ruler(window.seen(1))]
+    return [ids[None], torch.tensor([[length]]), *rulers, *buffers]
 
 
-def _step(model: Any, *, positions: bool) -> Program:
-    def step(ids: Tensor, position: Tensor, total: Tensor, *buffers: Tensor) -> Tensor:
-        pairs = zip(buffers[::2], buffers[1::2], strict=True)
-        cache = Cache(layers=[_Lent(keys, values, total.shape[0]) for keys, values in pairs])
+def _step(model: Any, layers: Sequence[BufferedLayer], *, positions: bool) -> Program:
+    slides = [isinstance(layer, BufferedWindow) for layer in layers]
+
+    def step(ids: Tensor, position: Tensor, *rest: Tensor) -> Tensor:
+        rulers, buffers = (rest[:3], rest[3:]) if any(slides) else (rest[:1], rest[1:])
+        total, *window = (each.shape[0] for each in rulers)
+        pairs = zip(slides, buffers[::2], buffers[1::2], strict=True)
+        cache = Cache(
+            layers=[
+                _Lent(keys, values, total, *(window if sliding else (total, total)))
+                for sliding, keys, values in pairs
+            ]
+        )
         words = {"position_ids": position} if positions else {}
         output = model(
             input_ids=ids, past_key_values=cache, use_cache=True, logits_to_keep=1, **words
@@ -138,22 +153,36 @@ def _step(model: Any, *, positions: bool) -> Program:
 
 
 class _Lent(DynamicLayer):  # type: ignore[misc]
-    """A BufferedLayer's buffers for one step, after which they hold `total` tokens."""
+    """A BufferedLayer's buffers for one step, after which the text has `total` tokens, the buffers
+    hold `held`, and `seen` of them are attended to.
+    """
 
-    def __init__(self, keys: Tensor, values: Tensor, total: int) -> None:
+    def __init__(self, keys: Tensor, values: Tensor, total: int, held: int, seen: int) -> None:
         super().__init__()
-        self._keys, self._values, self._total = keys, values, total
+        self._keys, self._values = keys, values
+        self._total, self._held, self._seen = total, held, seen
+        self.is_sliding = seen is not total
         self.is_initialized = True
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *_args: Any, **_kwargs: Any
     ) -> tuple[Tensor, Tensor]:
-        self._keys.narrow(2, self._total - 1, 1).copy_(key_states)
-        self._values.narrow(2, self._total - 1, 1).copy_(value_states)
-        return self._keys.narrow(2, 0, self._total), self._values.narrow(2, 0, self._total)
+        self._keys.narrow(2, self._held - 1, 1).copy_(key_states)
+        self._values.narrow(2, self._held - 1, 1).copy_(value_states)
+        start = self._held - self._seen
+        return self._keys.narrow(2, start, self._seen), self._values.narrow(2, start, self._seen)
 
     def get_seq_length(self) -> int:
         return self._total - 1
+
+    def get_mask_sizes(self, _query_length: int) -> tuple[int, int]:
+        return self._seen, self._total - self._seen
+
+
+def _far(config: Any) -> int:
+    """A length beyond the window, where noise of that length is no matter."""
+    window = getattr(config, "sliding_window", None) or 0
+    return max(_FAR, window + 8) if window <= _WIDEST else _FAR
 
 
 def _rope_is_fixed(config: Any) -> bool:
