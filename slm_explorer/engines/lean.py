@@ -26,7 +26,7 @@ from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.norms import RmsNorm
-from slm_explorer.engines.projections import WIDE, one_projection
+from slm_explorer.engines.projections import WIDE, blocked_weights, one_projection
 from slm_explorer.engines.racks import PAGE, PageMask, Rack, Racks, whole_pages
 from slm_explorer.engines.rotary import RotaryTables
 from slm_explorer.engines.traced import FIXED_ROPE, Program, program_of, ruler
@@ -105,6 +105,10 @@ class LeanDecoder:
         self._rotary = RotaryTables(model.model.rotary_emb, self._head_dim, self._dtype)
         self._mask = PageMask(self._dtype)
         self._program: Program | None = None
+        self._weights = blocked_weights(self._head)
+        for layer in self._layers:
+            for project in (layer.qkv, layer.output, layer.gate_up, layer.down):
+                self._weights += blocked_weights(project)
 
     def racks(self) -> Racks:
         """Where a batch keeps its caches."""
@@ -189,7 +193,8 @@ class LeanDecoder:
         if self._paged:
             room, mask = whole_pages(total), self._mask.row(total)
         buffers = [each for layer in layers for each in layer.room_for_one(room)]
-        return [ids, *self._rotary.of(total - 1, total), ruler(total), mask, *buffers]
+        turned = self._rotary.of(total - 1, total)
+        return [ids, *turned, ruler(total), mask, *buffers, *self._weights]
 
     def _step(
         self,
@@ -201,7 +206,8 @@ class LeanDecoder:
         *buffers: Tensor,
     ) -> Tensor:
         """Logits [vocabulary] of one token, whose keys and values go into the buffers behind
-        `total` - 1 others. Attended to are as many as the mask is long.
+        `total` - 1 others. Attended to are as many as the mask is long. Behind the buffers are
+        the weights that a trace cannot hold.
         """
         last, room = total.shape[0] - 1, mask.shape[0]
 

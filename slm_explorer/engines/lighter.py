@@ -100,7 +100,7 @@ class _Shared:
     """One product for several layers that are called with the same tensor one after another."""
 
     def __init__(self, projection: Projection, widths: Sequence[int], features: int) -> None:
-        self._projection = projection
+        self.projection = projection
         self.widths = list(widths)
         self._width = sum(widths)
         self.features = features
@@ -110,7 +110,7 @@ class _Shared:
     def output(self, inputs: Tensor, at: int) -> Tensor:
         if self._inputs is not inputs:
             rows = inputs.reshape(-1, self.features)
-            joined = self._projection(rows).view(*inputs.shape[:-1], self._width)
+            joined = self.projection(rows).view(*inputs.shape[:-1], self._width)
             # The tensor itself is kept, not its id, which another could be given meanwhile.
             self._inputs, self._outputs = inputs, joined.split_with_sizes(self.widths, -1)
         found = self._outputs[at]
@@ -119,8 +119,10 @@ class _Shared:
         return found
 
 
-class _InPlace(nn.Module):
+class InPlace(nn.Module):
     """Stands where a linear layer stood. `weight` tells its shape and dtype only."""
+
+    projection: Projection
 
     def __init__(self, features: int, width: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -131,26 +133,27 @@ class _InPlace(nn.Module):
         return ShapeOnly(self.out_features, self.in_features, self._dtype)
 
 
-class _Alone(_InPlace):
+class _Alone(InPlace):
     """One layer with a product of its own."""
 
     def __init__(
         self, projection: Projection, width: int, features: int, dtype: torch.dtype
     ) -> None:
         super().__init__(features, width, dtype)
-        self._projection = projection
+        self.projection = projection
 
     def __call__(self, inputs: Tensor) -> Tensor:
-        rows = self._projection(inputs.reshape(-1, self.in_features))
+        rows = self.projection(inputs.reshape(-1, self.in_features))
         return rows.view(*inputs.shape[:-1], self.out_features)
 
 
-class _Part(_InPlace):
+class _Part(InPlace):
     """One of several layers whose product is shared."""
 
     def __init__(self, shared: _Shared, at: int, dtype: torch.dtype) -> None:
         super().__init__(shared.features, shared.widths[at], dtype)
         self._shared, self._at = shared, at
+        self.projection = shared.projection
 
     def __call__(self, inputs: Tensor) -> Tensor:
         return self._shared.output(inputs, self._at)

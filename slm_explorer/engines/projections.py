@@ -18,6 +18,14 @@ from slm_explorer.compression.packed import PackedLinear, fused
 
 Projection = Callable[[Tensor], Tensor]
 
+# As TorchScript, since a trace cannot hold the empty list among the operator's arguments.
+_blocked_linear = torch.jit.CompilationUnit(
+    """
+def linear(inputs: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(inputs, weight, bias, "none", [], "")
+"""
+).linear
+
 WIDE = 512
 """From this hidden size on, projections are fused and packed: narrower models gain little by it
 and are left exact."""
@@ -61,6 +69,15 @@ def _joined_outputs(projections: Sequence[Projection], inputs: Tensor) -> Tensor
     return torch.cat([project(inputs) for project in projections], dim=-1)
 
 
+def blocked_weights(projection: Projection) -> list[Tensor]:
+    """The tensors in oneDNN's layout that a projection multiplies with."""
+    if not isinstance(projection, partial):
+        return []
+    parts = projection.args[0] if projection.func is _joined_outputs else projection.args[:1]
+    inside = [weight for part in parts for weight in blocked_weights(part)]
+    return [projection.keywords["weight"]] if projection.func is _blocked_linear else inside
+
+
 def packs(weight: Tensor) -> bool:
     """Whether oneDNN has a layout of its own for this weight on this processor."""
     return weight.dtype is torch.bfloat16 and weight.device.type == "cpu" and multiplies_bf16()
@@ -78,14 +95,7 @@ def _packed(linears: Sequence[nn.Linear]) -> Projection:
     bias = torch.cat(biases) if biases else None
     for linear in linears:
         linear.weight = nn.Parameter(joined.new_empty(0), requires_grad=False)
-    return partial(
-        torch.ops.mkldnn._linear_pointwise.default,
-        W=weight,
-        B=bias,
-        attr="none",
-        scalars=[],
-        algorithm="",
-    )
+    return partial(_blocked_linear, weight=weight, bias=bias)
 
 
 def _join_parameters(linears: Sequence[nn.Linear], name: str) -> Tensor:

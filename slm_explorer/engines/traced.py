@@ -7,7 +7,8 @@ it on two lengths before it is used; a model that cannot be traced stays as it i
 TorchScript deprecated and has no other way to do this without a compiler on the machine.
 
 What changes from token to token comes in as tensors: the token, its position, the buffers of the
-cache, and as the length of a ruler how many tokens there are with it.
+cache, and as the length of a ruler how many tokens there are with it. Weights in oneDNN's layout
+come in too, since a trace cannot hold them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from transformers.cache_utils import Cache, DynamicLayer
 from slm_explorer.engines.decoder import TransformersDecoder
 from slm_explorer.engines.folder import LIBRARY_ERRORS
 from slm_explorer.engines.kv_cache import BufferedLayer, BufferedWindow, new_cache
+from slm_explorer.engines.lighter import InPlace
+from slm_explorer.engines.projections import blocked_weights
 
 # Position encodings whose table does not depend on how long the text is.
 FIXED_ROPE = frozenset(("default", "linear", "llama3", "yarn"))
@@ -63,16 +66,16 @@ def ruler(tokens: int) -> Tensor:
 class TracedDecoder(TransformersDecoder):
     """Runs single tokens by a program of the model's own forward pass; all else as its base."""
 
-    def __init__(self, model: Any, program: Program) -> None:
+    def __init__(self, model: Any, program: Program, weights: Sequence[Tensor]) -> None:
         super().__init__(model)
-        self._program = program
+        self._program, self._weights = program, weights
 
     @torch.inference_mode()
     def last_logits(self, ids: Tensor, cache: Cache) -> Tensor:
         layers = cache.layers
         if ids.shape[0] != 1 or not layers or layers[0].length == 0:
             return super().last_logits(ids, cache)
-        logits = self._program(*_state(ids, layers))
+        logits = self._program(*_state(ids, layers), *self._weights)
         for layer in layers:
             layer.advance()
         return logits
@@ -88,6 +91,7 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
         return None
     whole = TransformersDecoder(model)
     far = min(_far(config), getattr(config, "max_position_embeddings", None) or _FAR) - 1
+    weights = _blocked(model)
     states, wanted = [], []
     with torch.inference_mode():
         for length in (2, far):
@@ -101,10 +105,21 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
             wanted.append(whole.last_logits(token, cache))
             for layer in cache.layers:
                 layer.crop(-1)
-            states.append(_state(token, cache.layers))
+            states.append([*_state(token, cache.layers), *weights])
         step = _step(model, cache.layers, positions="position_ids" in takes)
         program = program_of(step, states, wanted)
-    return None if program is None else TracedDecoder(model, program)
+    return None if program is None else TracedDecoder(model, program, weights)
+
+
+def _blocked(model: Any) -> list[Tensor]:
+    """Weights that a trace can only take in, for it cannot hold oneDNN's layout; each once."""
+    found = {
+        id(weight): weight
+        for module in model.modules()
+        if isinstance(module, InPlace)
+        for weight in blocked_weights(module.projection)
+    }
+    return list(found.values())
 
 
 def _fill(layers: Sequence[BufferedLayer], tokens: int) -> None:
@@ -135,7 +150,7 @@ def _step(model: Any, layers: Sequence[BufferedLayer], *, positions: bool) -> Pr
     def step(ids: Tensor, position: Tensor, *rest: Tensor) -> Tensor:
         rulers, buffers = (rest[:3], rest[3:]) if any(slides) else (rest[:1], rest[1:])
         total, *window = (each.shape[0] for each in rulers)
-        pairs = zip(slides, buffers[::2], buffers[1::2], strict=True)
+        pairs = zip(slides, buffers[::2], buffers[1::2], strict=False)  # weights follow
         cache = Cache(
             layers=[
                 _Lent(keys, values, total, *(window if sliding else (total, total)))

@@ -9,9 +9,16 @@ from typing import Any
 import pytest
 import torch
 from transformers import AutoConfig
+from transformers.cache_utils import DynamicSlidingWindowLayer
 
 from slm_explorer.engines.base import Engine
-from slm_explorer.engines.kv_cache import BufferedLayer, ConversationCaches, KeptCache, new_cache
+from slm_explorer.engines.kv_cache import (
+    BufferedLayer,
+    BufferedWindow,
+    ConversationCaches,
+    KeptCache,
+    new_cache,
+)
 from slm_explorer.engines.racks import whole_pages
 from slm_explorer.types import Sampling
 from tests.engines.answers import Said, StopAfter, ask, request
@@ -97,6 +104,18 @@ def test_what_a_page_does_not_hold_yet_is_zero_and_no_other_page_is_touched() ->
                 assert buffer[:, :, room:].isnan().all()
         layer.advance()
     assert layer.get_seq_length() == 300
+
+
+def test_a_window_gives_what_transformers_gives_in_bounded_room() -> None:
+    ours, theirs = BufferedWindow(20), DynamicSlidingWindowLayer(20)
+    for count in (5, 1, 30, 1, 1, 400, *[1] * 700):
+        keys, values = torch.randn(2, 1, 2, count, 8)
+        assert ours.get_mask_sizes(count) == theirs.get_mask_sizes(count)
+        pairs = zip(ours.update(keys, values), theirs.update(keys, values), strict=True)
+        assert all(torch.equal(one, other) for one, other in pairs)
+        assert ours.get_seq_length() == theirs.get_seq_length()
+    assert ours._key_buffer is not None
+    assert ours._key_buffer.shape[2] <= 512
 
 
 PROMPT = tuple(range(10, 60))
