@@ -49,8 +49,11 @@ def program_of(
             warnings.simplefilter("ignore")
             # Otherwise the first two runs are watched, and each then makes a program of its own.
             torch._C._jit_set_profiling_executor(False)
-            trace: Callable[..., Program] = torch.jit.trace
-            program = trace(step, tuple(states[0]), check_trace=False)
+            # What torch.jit.trace makes is never freed, nor are the weights that it holds.
+            graph, _ = torch._C._create_graph_by_tracing(
+                step, tuple(states[0]), lambda _value: "", True, False
+            )
+            program: Program = torch._C._create_function_from_graph("step", graph)
             pairs = zip(states, wanted, strict=True)
             same = all(torch.equal(program(*state), logits) for state, logits in pairs)
     except LIBRARY_ERRORS:

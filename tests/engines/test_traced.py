@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.multiprocessing.reductions import StorageWeakRef
 from transformers import AutoModelForCausalLM
 
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
@@ -16,6 +18,7 @@ from slm_explorer.engines.kv_cache import BufferedWindow, new_cache
 from slm_explorer.engines.lean import lean_decoder
 from slm_explorer.engines.lighter import light_decoder
 from slm_explorer.engines.traced import (
+    Program,
     TracedDecoder,
     _rope_is_fixed,
     program_of,
@@ -120,6 +123,26 @@ def test_what_a_trace_would_fix_is_not_traced() -> None:
     for step, traced in ((baked, False), (branching, False), (fine, True)):
         program = program_of(step, states, [step(*state) for state in states])
         assert (program is not None) == traced
+
+
+def test_a_program_that_is_gone_frees_its_weights() -> None:
+    watch: Any = StorageWeakRef
+
+    def made() -> tuple[Program | None, Any]:
+        weights = torch.ones(4)
+
+        def step(total: Tensor) -> Tensor:
+            return weights * total.shape[0]
+
+        program = program_of(step, [[ruler(2)]], [torch.full((4,), 2.0)])
+        return program, watch(weights.untyped_storage())
+
+    program, weights = made()
+    assert program is not None
+    assert not weights.expired()
+    del program
+    gc.collect()
+    assert weights.expired()
 
 
 def test_a_step_that_cannot_be_traced_is_no_error() -> None:
