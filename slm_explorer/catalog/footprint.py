@@ -29,6 +29,10 @@ LOADED_BASE_BYTES = 46_000_000
 WIDE_BASE_BYTES = 4_000_000
 WIDE_LOADED_BASE_BYTES = 6_000_000
 _WIDE = 512
+# A decoder's step as a program (engines/traced.py): TorchScript itself, and the operators of a layer
+# with where in Python they come from.
+TRACE_BYTES = 3_000_000
+TRACE_LAYER_BYTES = 900_000
 # The engine reads a prompt in pieces of this many tokens.
 PREFILL_TOKENS = 512
 _PACKED = frozenset(("int8", "int4", "int4-refined"))
@@ -79,7 +83,7 @@ class Footprint:
     """Bytes of one worker. `total` is the expected peak, the sum of the parts; `low` is before
     the first token, `high` adds allocator slack. `loaded` is the expected peak before the first
     token. `kv_cache` and `activations` are None where the config does not tell them; the total
-    then lacks them. `base` includes `correction`.
+    then lacks them. `base` includes `correction` and the program of a decoder's step.
     """
 
     weights: int
@@ -106,8 +110,8 @@ def estimate_footprint(
     Method. Weights: see `weights_bytes`. KV cache: keys and values of every caching layer, as
     far as its window, in the dtype of the computation. Activations: what one layer holds at
     once while a piece of at most PREFILL_TOKENS is read (an encoder reads all of it at once),
-    with the attention's mask, and a row of float32 logits. Base: BASE_BYTES and what this
-    machine's own loads correct it by. A context longer than the model's counts as the model's.
+    with the attention's mask, and a row of float32 logits. Base: BASE_BYTES, a decoder's
+    step as a program, and what this machine's own loads correct it by. A context longer than the model's counts as the model's.
 
     Raises InvalidRequest for an unknown recipe, for a context without tokens, and for a card
     whose size is not known.
@@ -135,8 +139,10 @@ def estimate_footprint(
             )
             activations += round((weights - tables) * _FUSED)
     wide = found.hidden is None or found.hidden >= _WIDE
-    base = max(0, BASE_BYTES + wide * WIDE_BASE_BYTES + correction.bytes)
-    loaded_base = LOADED_BASE_BYTES + wide * WIDE_LOADED_BASE_BYTES + correction.bytes
+    program = TRACE_BYTES + TRACE_LAYER_BYTES * (found.layers or 0)
+    more = correction.bytes + (program if found.kind == "decoder" else 0)
+    base = max(0, BASE_BYTES + wide * WIDE_BASE_BYTES + more)
+    loaded_base = LOADED_BASE_BYTES + wide * WIDE_LOADED_BASE_BYTES + more
     loaded = weights + found.masks + max(0, loaded_base)
     if recipe not in _PACKED:
         loaded += _packing(found, width)

@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.fit import BASE_BYTES, card_row, estimate_footprint, fit
+from slm_explorer.catalog.footprint import TRACE_BYTES, TRACE_LAYER_BYTES
 from slm_explorer.errors import InvalidRequest
 from tests.catalog.folders import LLAMA, TENSORS, write_checkpoint
 
@@ -45,7 +46,10 @@ def test_parts_add_up_and_no_context_is_longer_than_the_models(tmp_path: Path) -
     found = estimate_footprint(facts, recipe="f32", context_tokens=512)
     assert found.kv_cache is not None
     assert found.activations is not None
-    assert found.total == found.weights + found.kv_cache + found.activations + BASE_BYTES
+    assert facts.num_layers is not None
+    base = BASE_BYTES + TRACE_BYTES + facts.num_layers * TRACE_LAYER_BYTES
+    assert found.base == base
+    assert found.total == found.weights + found.kv_cache + found.activations + base
     assert found.low < found.total < found.high
     assert estimate_footprint(facts, recipe="f32", context_tokens=10**9) == found
 
