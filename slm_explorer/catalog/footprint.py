@@ -29,8 +29,8 @@ LOADED_BASE_BYTES = 46_000_000
 WIDE_BASE_BYTES = 4_000_000
 WIDE_LOADED_BASE_BYTES = 6_000_000
 _WIDE = 512
-# A decoder's step as a program (engines/traced.py): TorchScript itself, and the operators of a layer
-# with where in Python they come from.
+# A decoder's step as a program (engines/traced.py): TorchScript itself, and a layer's operators,
+# each with where in Python it comes from.
 TRACE_BYTES = 3_000_000
 TRACE_LAYER_BYTES = 900_000
 # The engine reads a prompt in pieces of this many tokens.
@@ -111,7 +111,8 @@ def estimate_footprint(
     far as its window, in the dtype of the computation. Activations: what one layer holds at
     once while a piece of at most PREFILL_TOKENS is read (an encoder reads all of it at once),
     with the attention's mask, and a row of float32 logits. Base: BASE_BYTES, a decoder's
-    step as a program, and what this machine's own loads correct it by. A context longer than the model's counts as the model's.
+    step as a program, and what this machine's own loads correct it by. A context longer than the
+    model's counts as the model's.
 
     Raises InvalidRequest for an unknown recipe, for a context without tokens, and for a card
     whose size is not known.
