@@ -92,26 +92,42 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
     takes = inspect.signature(model.forward).parameters
     if "past_key_values" not in takes or not _rope_is_fixed(config):
         return None
+    weights = _blocked(model)
+    try:
+        with torch.inference_mode():
+            slides, states, wanted = _probes(model, config)
+    except LIBRARY_ERRORS:
+        return None  # said in words when somebody asks it to write
+    if not states:
+        return None
+    step = _step(model, slides, positions="position_ids" in takes)
+    with torch.inference_mode():
+        program = program_of(step, [[*state, *weights] for state in states], wanted)
+    return None if program is None else TracedDecoder(model, program, weights)
+
+
+def _probes(model: Any, config: Any) -> tuple[list[bool], list[list[Tensor]], list[Tensor]]:
+    """Which layers have a sliding window, states of two lengths, and the logits that the model
+    itself gives for them; none of each for a model whose cache is not in buffers.
+    """
     whole = TransformersDecoder(model)
     far = min(_far(config), getattr(config, "max_position_embeddings", None) or _FAR) - 1
-    weights = _blocked(model)
+    slides: list[bool] = []
     states, wanted = [], []
-    with torch.inference_mode():
-        for length in (2, far):
-            cache = new_cache(model.config)
-            whole.last_logits(torch.tensor([1, 2]), cache)
-            if not all(isinstance(layer, BufferedLayer) for layer in cache.layers):
-                return None
-            if length > 2:
-                _fill(cache.layers, length - 2)
-            token = torch.tensor([3])
-            wanted.append(whole.last_logits(token, cache))
-            for layer in cache.layers:
-                layer.crop(-1)
-            states.append([*_state(token, cache.layers), *weights])
-        step = _step(model, cache.layers, positions="position_ids" in takes)
-        program = program_of(step, states, wanted)
-    return None if program is None else TracedDecoder(model, program, weights)
+    for length in (2, far):
+        cache = new_cache(model.config)
+        whole.last_logits(torch.tensor([1, 2]), cache)
+        if not all(isinstance(layer, BufferedLayer) for layer in cache.layers):
+            return [], [], []
+        slides = [isinstance(layer, BufferedWindow) for layer in cache.layers]
+        if length > 2:
+            _fill(cache.layers, length - 2)
+        token = torch.tensor([3])
+        wanted.append(whole.last_logits(token, cache))
+        for layer in cache.layers:
+            layer.crop(-1)
+        states.append(_state(token, cache.layers))
+    return slides, states, wanted
 
 
 def _blocked(model: Any) -> list[Tensor]:
@@ -147,9 +163,7 @@ def _state(ids: Tensor, layers: Sequence[BufferedLayer]) -> list[Tensor]:
     return [ids[None], torch.tensor([[length]]), *rulers, *buffers]
 
 
-def _step(model: Any, layers: Sequence[BufferedLayer], *, positions: bool) -> Program:
-    slides = [isinstance(layer, BufferedWindow) for layer in layers]
-
+def _step(model: Any, slides: Sequence[bool], *, positions: bool) -> Program:
     def step(ids: Tensor, position: Tensor, *rest: Tensor) -> Tensor:
         rulers, buffers = (rest[:3], rest[3:]) if any(slides) else (rest[:1], rest[1:])
         total, *window = (each.shape[0] for each in rulers)
