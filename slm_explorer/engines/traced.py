@@ -108,7 +108,7 @@ def traced_decoder(model: Any) -> TracedDecoder | None:
 
 def _probes(model: Any, config: Any) -> tuple[list[bool], list[list[Tensor]], list[Tensor]]:
     """Which layers have a sliding window, states of two lengths, and the logits that the model
-    itself gives for them; none of each for a model whose cache is not in buffers.
+    itself gives for them; none of each for a model whose cache has no program.
     """
     whole = TransformersDecoder(model)
     far = min(_far(config), getattr(config, "max_position_embeddings", None) or _FAR) - 1
@@ -119,6 +119,9 @@ def _probes(model: Any, config: Any) -> tuple[list[bool], list[list[Tensor]], li
         whole.last_logits(torch.tensor([1, 2]), cache)
         if not all(isinstance(layer, BufferedLayer) for layer in cache.layers):
             return [], [], []
+        windows = {layer.window for layer in cache.layers if isinstance(layer, BufferedWindow)}
+        if len(windows) > 1 or (windows and getattr(config, "attention_chunk_size", None)):
+            return [], [], []  # of windows a program is told one, and of chunks none
         slides = [isinstance(layer, BufferedWindow) for layer in cache.layers]
         if length > 2:
             _fill(cache.layers, length - 2)
