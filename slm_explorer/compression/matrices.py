@@ -2,7 +2,8 @@
 
 A matrix is [rows, columns] = [outputs, inputs]. The kernels beat an ordinary product for a few
 input rows only, because they restore the weights anew for every few of them; above that, a block
-of weights is restored once in the processor's cache and multiplied as usual.
+of weights is restored once in the processor's cache and multiplied as usual: 4-bit ones where
+oneDNN reads them, if its layout is known (see blocked.py).
 
 The kernels' own limits (torch 2.13, CPU): int8 crashes the process unless the columns divide by
 16; int4 wants rows that divide by 16 and columns that divide by the group of 32, 64, 128 or 256.
@@ -19,15 +20,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from slm_explorer.compression.cores import multiplies_bf16, on_all_cores
+from slm_explorer.compression import blocked
+from slm_explorer.compression.cores import multiplies_bf16
+from slm_explorer.compression.kernel_order import find_lanes, pack, unpacked
 
 INT8_COLUMNS = 16
 INT4_ROWS = 16
 INT4_GROUPS = (128, 64, 32)
 # Input rows up to which the kernel is the faster way. Two cores of a Zen 4, 5632 x 2048 in bf16,
-# ms: kernel 0.14 a row; restored and multiplied, 64 rows in int8 4.8 and in int4 8.8.
+# ms: kernel 0.14 a row; restored and multiplied, 64 rows in int8 4.8, and in int4 10 to 11.
 _INT8_FEW = 12
-_INT4_FEW = 64
+_INT4_FEW = 80
 # Weights restored at a time: 8 MB in bf16. In smaller pieces the operators wait for each other.
 _RESTORED = 2**22
 # Two cores of a Zen 4, 3072 x 768, one row, ms: int8 0.06 in bf16, 1.2 in float16, 1.0 in float32;
@@ -36,8 +39,6 @@ SCALES = torch.bfloat16
 """The dtype of scales and offsets, which the kernels want to be that of the inputs."""
 # Restored weights are multiplied in bf16 where the processor has instructions for it.
 _RESTORED_DTYPE = torch.bfloat16 if multiplies_bf16() else torch.float32
-# Codes packed at a time by one core: in its cache.
-_BLOCK = 2**19
 _MIDDLE = 8
 # The overload itself: finding it anew takes as long as a small product.
 _int4_kernel = torch.ops.aten._weight_int4pack_mm_for_cpu.default
@@ -82,9 +83,11 @@ class Int8Matrix:
         return self._product_by_blocks(inputs.to(_RESTORED_DTYPE)).to(inputs.dtype)
 
     def _product_by_blocks(self, inputs: Tensor) -> Tensor:
-        result = inputs.new_empty(inputs.shape[0], self.rows)
         scales = self._scales.to(inputs.dtype)
         step = max(1, _RESTORED // self._codes.shape[1])
+        if step >= self.rows:
+            return F.linear(inputs, self._codes.to(inputs.dtype)).mul_(scales)
+        result = inputs.new_empty(inputs.shape[0], self.rows)
         for start in range(0, self.rows, step):
             rows = slice(start, start + step)
             weights = self._codes[rows].to(inputs.dtype)
@@ -131,9 +134,9 @@ class Int4Matrix:
         self.columns = self._width if columns is None else columns
         self.dtype = dtype
         self._group = self._width // scales.shape[1]
-        self._lanes = _lanes()
+        self._lanes = find_lanes()
         padding = -self.rows % INT4_ROWS
-        self._packed = _pack(F.pad(codes, (0, 0, 0, padding)) if padding else codes, self._lanes)
+        self._packed = pack(F.pad(codes, (0, 0, 0, padding)) if padding else codes, self._lanes)
         both = torch.stack((scales, zeros), dim=-1).to(SCALES)
         both = F.pad(both, (0, 0, 0, 0, 0, padding)) if padding else both
         self._scales_and_zeros = both.transpose(0, 1).contiguous()
@@ -145,10 +148,40 @@ class Int4Matrix:
             few = _as_kernels_read(inputs)
             result: Tensor = _int4_kernel(few, self._packed, self._group, self._scales_and_zeros)
         else:
-            result = self._product_by_blocks(inputs.to(_RESTORED_DTYPE), self._lanes)
+            many = inputs.to(_RESTORED_DTYPE)
+            placed = self._product_in_place(many)
+            result = self._product_by_blocks(many, self._lanes) if placed is None else placed
         if result.dtype is not inputs.dtype:
             result = result.to(inputs.dtype)
         return result if self.rows == self._packed.shape[0] else result[:, : self.rows]
+
+    def _product_in_place(self, inputs: Tensor) -> Tensor | None:
+        """With weights restored where oneDNN reads them; None where its layout is not known."""
+        padded, width = self._packed.shape[0], self._width
+        if self._lanes != blocked.BLOCK or padded % blocked.BLOCK:
+            return None
+        blocks = padded // blocked.BLOCK
+        # Pieces of one size: the last may restore again what the one before it did.
+        pieces = -(-padded * width // _RESTORED)
+        step = -(-blocks // pieces) * blocked.BLOCK
+        room = blocked.rooms.of(step, width)
+        if room is None:
+            return None
+        inputs = inputs.contiguous()
+        if step == padded:
+            return self._in_room(room, slice(0, padded), inputs)
+        result = inputs.new_empty(inputs.shape[0], padded)
+        for start in range(0, padded, step):
+            rows = slice(min(start, padded - step), min(start + step, padded))
+            result[:, rows] = self._in_room(room, rows, inputs)
+        return result
+
+    def _in_room(self, room: blocked.Room, rows: slice, inputs: Tensor) -> Tensor:
+        packed = self._packed[rows].view(-1, self._width, blocked.BLOCK // 2)
+        scales, zeros = self._scales_and_zeros[:, rows].unbind(-1)
+        with room.lock:
+            blocked.restore(packed, scales, zeros, room)
+            return room.product(inputs)
 
     def _product_by_blocks(self, inputs: Tensor, lanes: int) -> Tensor:
         count, padded, half = inputs.shape[0], self._packed.shape[0], lanes // 2
@@ -192,7 +225,7 @@ class Int4Matrix:
 
     def _restored(self, start: int, end: int, lanes: int, dtype: torch.dtype) -> Tensor:
         """Rows `start` to `end` (`start` a multiple of `lanes`) as [width, end - start]."""
-        codes = _unpacked(self._packed, start, end, lanes).sub_(_MIDDLE).view(torch.int8)
+        codes = unpacked(self._packed, start, end, lanes).sub_(_MIDDLE).view(torch.int8)
         weights = codes.to(dtype).view(-1, self._group, end - start)
         both = self._scales_and_zeros[:, start:end].to(dtype)
         scales, zeros = both[:, None, :, 0].contiguous(), both[:, None, :, 1].contiguous()
@@ -252,63 +285,3 @@ def _as_kernels_read(inputs: Tensor) -> Tensor:
 def pair_codes(codes: Tensor) -> Tensor:
     """Two 4-bit codes a byte: [rows, columns] to [rows, columns / 2]."""
     return codes[:, 0::2] | (codes[:, 1::2] << 4)
-
-
-def _pack(pairs: Tensor, lanes: int | None) -> Tensor:
-    """The kernel's own order. Full blocks are put together here, which is three times as fast as
-    torch's conversion from 4 bytes a code; that one does the rest.
-    """
-    rows, half = pairs.shape
-    packed = torch.empty(rows, half, dtype=torch.uint8)
-    unit = lanes or 64
-    step = max(1, _BLOCK // (2 * half * unit)) * unit
-
-    def work(start: int) -> None:
-        end = min(rows, start + step)
-        full = 0 if lanes is None else (end - start) // lanes * lanes
-        codes = torch.stack((pairs[start:end] & 15, pairs[start:end] >> 4), dim=-1).flatten(1)
-        if full and lanes is not None:
-            blocks = codes[:full].view(full // lanes, 2, lanes // 2, 2 * half)
-            joined = blocks[:, 0] | (blocks[:, 1] << 4)
-            target = packed[start : start + full].view(full // lanes, 2 * half, lanes // 2)
-            target.copy_(joined.transpose(1, 2))
-        if start + full < end:
-            packed[start + full : end] = torch.ops.aten._convert_weight_to_int4pack_for_cpu(
-                codes[full:].int(), 1
-            )
-
-    on_all_cores(work, range(0, rows, step))
-    return packed
-
-
-def _unpacked(packed: Tensor, start: int, end: int, lanes: int) -> Tensor:
-    """Codes of rows `start` to `end` as uint8 [width, end - start], columns first.
-
-    A full block of `lanes` rows lies column by column, row j beside row j + lanes/2 in a byte;
-    the rows after the last full block lie column by column too, neighbours in a byte.
-    """
-    half = packed.shape[1]
-    width, full = 2 * half, (end - start) // lanes * lanes
-    codes = torch.empty(width, end - start, dtype=torch.uint8)
-    if full:
-        blocks = packed[start : start + full].view(full // lanes, width, lanes // 2)
-        turned = blocks.transpose(0, 1).contiguous()
-        inside = codes[:, :full].view(width, full // lanes, 2, lanes // 2)
-        torch.bitwise_and(turned, 15, out=inside[:, :, 0])
-        torch.bitwise_right_shift(turned, 4, out=inside[:, :, 1])
-    if full < end - start:
-        rest = packed[start + full : end].reshape(width, (end - start - full) // 2)
-        codes[:, full:] = torch.stack((rest & 15, rest >> 4), dim=-1).flatten(1)
-    return codes
-
-
-def _lanes() -> int | None:
-    """Rows of a packed block on this processor: 64 with AVX-512, 32 with AVX2, None where the
-    order is another one. Found by packing a small matrix and reading it back.
-    """
-    codes = (torch.arange(80 * 32, dtype=torch.int32) * 7 % 16).view(80, 32)
-    packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
-    for lanes in (64, 32):
-        if torch.equal(_unpacked(packed, 0, 80, lanes).t().int(), codes):
-            return lanes
-    return None

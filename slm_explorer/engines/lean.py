@@ -21,6 +21,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig
 from transformers.cache_utils import Cache
 
+from slm_explorer.engines import prompt_attention
 from slm_explorer.engines.batch_rows import SteadyRows
 from slm_explorer.engines.kv_cache import BufferedLayer
 from slm_explorer.engines.lean_layer import LeanLayer, lean_layer
@@ -270,15 +271,19 @@ class LeanDecoder:
             all_keys, all_values = kept.update(
                 turned[:, heads:].transpose(0, 1)[None], values.transpose(0, 1)[None]
             )
-            mixed = F.scaled_dot_product_attention(
-                turned[:, :heads].transpose(0, 1)[None],
-                all_keys,
-                all_values,
-                attn_mask=mask,
-                is_causal=mask is None,
-                scale=self._scale,
-                enable_gqa=heads != self._kv_heads,
-            ).transpose(1, 2)
+            queries = turned[:, :heads]
+            if self._paged and prompt_attention.faster(queries):
+                mixed = prompt_attention.attend(queries, all_keys[0], all_values[0], self._scale)
+            else:
+                mixed = F.scaled_dot_product_attention(
+                    queries.transpose(0, 1)[None],
+                    all_keys,
+                    all_values,
+                    attn_mask=mask,
+                    is_causal=mask is None,
+                    scale=self._scale,
+                    enable_gqa=heads != self._kv_heads,
+                ).transpose(1, 2)
             state = self._rest(layer, state, mixed.reshape(count, heads * head_dim))
             yield
         return self._norm(state)

@@ -10,7 +10,7 @@ without even the forward pass, see lean.py.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,7 @@ from transformers.masking_utils import sdpa_mask
 
 from slm_explorer.compression.packed import PackedLinear, ShapeOnly
 from slm_explorer.compression.slots import READ_WEIGHTS
+from slm_explorer.engines import prompt_attention
 from slm_explorer.engines.decoder import Decoder, any_decoder
 from slm_explorer.engines.memory import return_freed_memory
 from slm_explorer.engines.norms import fused_norm
@@ -171,6 +172,12 @@ def _use_two_rows(model: Any) -> None:
     model.set_attn_implementation(_ATTENTION)
 
 
+def _reads_long(module: nn.Module, query: Tensor, rest: Mapping[str, Any]) -> bool:
+    causal = rest.get("is_causal")
+    causal = getattr(module, "is_causal", True) if causal is None else causal
+    return bool(causal) and prompt_attention.faster(query[0].transpose(0, 1))
+
+
 def _mask(**asked: Any) -> Tensor | None:
     """transformers' mask; none for a token that sees all that it is given, also where that is
     traced. A sliding cache gives no more than the window (of chunks it gives more); without its
@@ -195,19 +202,24 @@ def attend(
     scaling: float | None = None,
     **rest: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention through torch; a single bf16 query as two rows, see above.
+    """transformers' attention through torch; a single bf16 query as two rows, see above, and long
+    prompts in our own way (see prompt_attention.py).
 
     `query` [batch, heads, tokens, head width]; returns [batch, tokens, heads, value width].
     """
     heads, kv_heads = query.shape[1], key.shape[1]
     plain = (
-        query.shape[2] == 1
-        and query.dtype is torch.bfloat16
+        query.dtype is torch.bfloat16
         and attention_mask is None
         and key.shape[-1] == value.shape[-1]
         and (_OWN_WAY.isdisjoint(rest) or all(rest.get(name) is None for name in _OWN_WAY))
     )
-    if not plain:
+    whole = query.shape[0] == 1 and query.shape[2] == key.shape[2]
+    if plain and whole and _reads_long(module, query, rest):
+        scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+        read = prompt_attention.attend(query[0].transpose(0, 1), key[0], value[0], scale)
+        return read[None], None
+    if not plain or query.shape[2] != 1:
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, scaling=scaling, **rest
         )

@@ -111,9 +111,12 @@ class Lanes:
         return gr.skip() if self.busy(request) else self.board(Chat.of(values))
 
     def show_scope(self, scope: str, *values: Any) -> tuple[Any, ...]:
-        book = replace(Chat.of(values).book, shown=scope)
-        shown = of_scope(book, scope)
-        return book, *(getattr(shown, name) for name in FIELDS)
+        chat = Chat.of(values)
+        book = replace(chat.book, shown=scope)
+        before, after = of_scope(chat.book, chat.book.shown), of_scope(book, scope)
+        # What stays is not sent: a visitor may have changed it while this was on its way.
+        pairs = ((getattr(before, name), getattr(after, name)) for name in FIELDS)
+        return book, *(gr.skip() if old == new else new for old, new in pairs)
 
     # Models that came or went since the page was built.
 

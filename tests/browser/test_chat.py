@@ -7,7 +7,7 @@ import re
 import signal
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.chat_page import (
     answers,
@@ -114,13 +114,31 @@ def test_escape_and_stop_all_end_a_run_and_free_its_worker(visit: Visit, served:
     until(page, lambda: idle(served))
 
 
+def test_a_choice_for_a_lane_is_kept_when_the_lanes_settings_come_late(visit: Visit) -> None:
+    page = visit()
+    make_slow(page, lanes=2)
+    late: list[Route] = []
+    page.route("**/gradio_api/run/predict*", lambda route: late.append(route))
+    page.get_by_label("Lane B", exact=True).last.check()
+    page.get_by_label("Recipe").click()
+    page.get_by_role("option", name="f32").click()
+    until(page, lambda: bool(late))
+    page.unroute("**/gradio_api/run/predict*")
+    with page.expect_response("**/gradio_api/run/predict*"):
+        late[0].continue_()
+    send(page, "Go on.")
+    wait_writing(page, 2)
+    expect(page.get_by_label("Recipe")).to_have_value("f32")
+    expect(answers(page).nth(1).locator(".slm-chip").first).to_have_text("recipe f32")
+    page.keyboard.press("Escape")
+    wait_idle(page)
+
+
 def test_stopping_one_lane_leaves_the_other_writing(visit: Visit) -> None:
     page = visit()
     make_slow(page, lanes=2)
     page.get_by_label("Race: all at once").check()
-    # The lane's own settings come in answer, and would undo what is chosen before they are there.
-    with page.expect_response(lambda answer: answer.url.endswith("/run/predict")):
-        page.get_by_label("Lane B", exact=True).last.check()
+    page.get_by_label("Lane B", exact=True).last.check()
     page.get_by_label("Recipe").click()
     page.get_by_role("option", name="f32").click()
     send(page, "Go on.")

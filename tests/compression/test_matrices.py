@@ -13,11 +13,11 @@ from slm_explorer.compression.packed import PackedEmbedding, PackedLinear, fused
 from slm_explorer.compression.recipes import load_step
 
 # Outputs and inputs that no kernel takes as they are, beside some that it does.
-ROWS = (1, 15, 16, 17, 105, 130, 200)
+ROWS = (1, 15, 16, 17, 64, 105, 130, 192, 200)
 COLUMNS = (24, 64, 160, 172, 176, 352)
 # Input rows on both sides of where the kernels give way to restored blocks.
-COUNTS = (1, 5, 12, 13, 32, 33, 70)
-# That of bf16 alone, in which all products are made, as a share of the result's norm.
+COUNTS = (1, 5, 12, 13, 32, 33, 90)
+# That of bf16 alone, in which all products are made, as a share of a result's usual norm.
 ROUNDING = 8e-3
 
 
@@ -70,7 +70,9 @@ def test_every_shape_agrees_with_the_exact_reference(recipe: str, dtype: torch.d
                 found = matrix.product(inputs)
                 assert found.dtype == dtype
                 assert found.shape == (count, rows)
-                assert strayed(found, inputs.float() @ exact.t()) < ROUNDING
+                off = (found.float() - inputs.float() @ exact.t()).norm()
+                # A single number can come out as next to nothing: so of what is usual.
+                assert off < ROUNDING * inputs.norm() * exact.norm() / columns**0.5
 
 
 @pytest.mark.parametrize("group", [32, 64, 128])
