@@ -131,7 +131,7 @@ def estimate_footprint(
     weights = weights_bytes(found, recipe, group)
     kv_values = found.kv_values(tokens)
     kv_cache = None if kv_values is None else kv_values * width
-    activations = _activations(found, tokens, width, packed=recipe in _PACKED)
+    activations = _activations(found, tokens, width, recipe)
     if activations is not None and kv_cache is not None:
         activations += round(kv_cache * _GROWN)
         if found.lean and recipe in _PACKED:
@@ -193,7 +193,7 @@ def _packing(found: ModelNumbers, width: int) -> int:
     return max(3 * layer, found.head) * width
 
 
-def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) -> int | None:
+def _activations(found: ModelNumbers, tokens: int, width: int, recipe: str) -> int | None:
     """Bytes at the widest moment of reading a piece of the prompt; None without its sizes."""
     if found.hidden is None or found.vocab is None:
         return None
@@ -212,9 +212,12 @@ def _activations(found: ModelNumbers, tokens: int, width: int, *, packed: bool) 
     if found.eager:
         # Scores, masked scores and their softmax, in float32; a little more was seen.
         scores = (3 * 4 + 1) * pairs
-    if packed:
-        # compression/matrices.py restores so much of a matrix at once to read a long prompt.
-        reordered = min(_RESTORED_WEIGHTS, 2 * found.hidden * wide) * _PACKED_WIDTH
+    if recipe in _PACKED:
+        # compression/matrices.py restores so much of a matrix at once to read a long prompt, and
+        # keeps the room for a layer's matrices of each shape if they have 4 bits.
+        shapes = [2 * wide, wide, queries + 2 * keys, queries]
+        rooms = [min(_RESTORED_WEIGHTS, found.hidden * each) for each in shapes]
+        reordered = (sum(rooms) if recipe != "int8" else rooms[0]) * _PACKED_WIDTH
     elif found.lean or width != 2:
         reordered = 0
     else:

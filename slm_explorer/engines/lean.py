@@ -272,7 +272,7 @@ class LeanDecoder:
                 turned[:, heads:].transpose(0, 1)[None], values.transpose(0, 1)[None]
             )
             queries = turned[:, :heads]
-            if self._paged and prompt_attention.faster(queries):
+            if start == 0 and self._paged and prompt_attention.faster(queries):
                 mixed = prompt_attention.attend(queries, all_keys[0], all_values[0], self._scale)
             else:
                 mixed = F.scaled_dot_product_attention(

@@ -7,6 +7,7 @@ in float32, and the shares it gives are rounded to bf16 before they meet the val
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -15,9 +16,9 @@ from torch import Tensor
 
 from slm_explorer.compression.cores import multiplies_bf16
 
-LONG = 256
+LONG = 320
 """Queries from which on this is the faster way."""
-_STRETCH = 64
+_STRETCH = 128
 # Scores at a time, 4 MB: they stay in the processor's caches.
 _SCORES = 2**20
 
@@ -35,17 +36,18 @@ def faster(queries: Tensor) -> bool:
 
 
 def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
-    """What the last tokens take from all: [tokens, heads, width]. `queries` [tokens, heads, width]
-    are of the last tokens, `keys` and `values` [KV heads, all tokens, width] of all; all bf16.
+    """Each token's attention to itself and those before it: [tokens, heads, width]. `queries`
+    [tokens, heads, width], `keys` and `values` [KV heads, tokens, width], all bf16.
     """
     count, heads, width = queries.shape
-    kv_heads, total, _ = keys.shape
-    group, before = heads // kv_heads, total - count
+    kv_heads = keys.shape[0]
+    group = heads // kv_heads
     # The queries of a KV head are rows of one product, those of a token beside one another.
     rows = queries.view(count, kv_heads, group, width).transpose(0, 1)
     mixed = queries.new_empty(kv_heads, count * group, width)
-    at_once = min(kv_heads, max(1, _SCORES // (_STRETCH * group * total)))
-    room = torch.empty(at_once * _STRETCH * group * total)
+    at_once = min(kv_heads, max(1, _SCORES // (_STRETCH * group * count)))
+    room = torch.empty(at_once * _STRETCH * group * count)
+    rounded = torch.empty_like(room, dtype=queries.dtype)
     later = torch.full((_STRETCH, _STRETCH), float("-inf")).triu_(1).unsqueeze(1)
     for first in range(0, kv_heads, at_once):
         some = slice(first, min(kv_heads, first + at_once))
@@ -54,15 +56,16 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tenso
         asked = keys[some].float().transpose(1, 2)
         for start in range(0, count, _STRETCH):
             end = min(count, start + _STRETCH)
-            here, seen, own = slice(start * group, end * group), before + end, end - start
-            scores = room[: parts * own * group * seen].view(parts, own * group, seen)
+            own, here = end - start, slice(start * group, end * group)
+            shape = parts, own * group, end
+            scores, shares = (each[: math.prod(shape)].view(shape) for each in (room, rounded))
             with _bf16_products():
                 torch.baddbmm(
-                    scores, asking[:, here], asked[..., :seen], beta=0, alpha=scale, out=scores
+                    scores, asking[:, here], asked[..., :end], beta=0, alpha=scale, out=scores
                 )
-            scores.view(parts, own, group, seen)[..., -own:] += later[:own, :, :own]
-            shares = torch.softmax(scores, -1, out=scores).to(queries.dtype)
-            torch.bmm(shares, values[some, :seen], out=mixed[some, here])
+            scores.view(parts, own, group, end)[..., start:] += later[:own, :, :own]
+            shares.copy_(torch.softmax(scores, -1, out=scores))
+            torch.bmm(shares, values[some, :end], out=mixed[some, here])
     return mixed.view(kv_heads, count, group, width).transpose(0, 1).reshape(queries.shape)
 
 
