@@ -49,6 +49,12 @@ _GROWN = 0.25
 # Quantized matrices that are laid side by side leave gaps of about this share.
 _FUSED = 0.1
 _RESTORED_WEIGHTS = 2**22
+# Long prompts: from so many tokens on, so many scores at a time, of so many tokens; and what oneDNN
+# keeps of the products that they need.
+_LONG = 320
+_SCORES = 2**20
+_STRETCH = 128
+_PROGRAMS_BYTES = 6_000_000
 # Loads that a correction needs.
 _MIN_LOADS = 3
 # Allocators keep freed blocks and round sizes up.
@@ -207,7 +213,8 @@ def _activations(found: ModelNumbers, tokens: int, width: int, recipe: str) -> i
     # queries, keys and values with their rotated copies.
     values = 4 * found.hidden + max(4 * wide, 3 * (queries + 2 * keys))
     # A piece after others needs a mask, and then every head's scores are kept whole.
-    pairs = (found.heads or 0) * piece * tokens
+    heads = found.heads or 0
+    pairs = heads * piece * tokens
     scores = pairs * width if tokens > piece or whole else 0
     if found.eager:
         # Scores, masked scores and their softmax, in float32; a little more was seen.
@@ -223,4 +230,8 @@ def _activations(found: ModelNumbers, tokens: int, width: int, recipe: str) -> i
     else:
         # oneDNN reorders a bf16 matrix that was not packed before for every product, the head too.
         reordered = found.vocab * found.hidden * width
+    if found.kind == "decoder" and width == 2 and tokens >= _LONG and not found.eager:
+        # engines/prompt_attention.py: scores in float32 and rounded, queries and keys in float32.
+        scores += min(_SCORES, heads * _STRETCH * piece) * 6 + 4 * piece * (queries + keys)
+        scores += _PROGRAMS_BYTES
     return _KEPT * piece * values * width + scores + reordered + 8 * found.vocab + found.masks

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForCausalLM
 
+from slm_explorer.catalog import footprint
 from slm_explorer.compression.cores import multiplies_bf16
 from slm_explorer.engines import prompt_attention
 from slm_explorer.engines.decoder import Decoder, TransformersDecoder
@@ -69,6 +70,11 @@ def test_short_prompts_and_other_dtypes_are_left_to_torch() -> None:
     assert not prompt_attention.faster(queries)
     assert not prompt_attention.faster(queries.bfloat16()[1:])
     assert prompt_attention.faster(queries.bfloat16()) == multiplies_bf16()
+
+
+def test_the_estimate_of_memory_knows_its_sizes() -> None:
+    ours = prompt_attention.LONG, prompt_attention._SCORES, prompt_attention._STRETCH
+    assert ours == (footprint._LONG, footprint._SCORES, footprint._STRETCH)
 
 
 @pytest.mark.parametrize(
