@@ -230,7 +230,8 @@ def _activations(found: ModelNumbers, tokens: int, width: int, recipe: str) -> i
     else:
         # oneDNN reorders a bf16 matrix that was not packed before for every product, the head too.
         reordered = found.vocab * found.hidden * width
-    if found.kind == "decoder" and width == 2 and tokens >= _LONG and not found.eager:
+    wide_decoder = found.kind == "decoder" and found.hidden >= _WIDE
+    if wide_decoder and width == 2 and tokens >= _LONG and not found.eager:
         # engines/prompt_attention.py: scores in float32 and rounded, queries and keys in float32.
         scores += min(_SCORES, heads * _STRETCH * piece) * 6 + 4 * piece * (queries + keys)
         scores += _PROGRAMS_BYTES
