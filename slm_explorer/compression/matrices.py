@@ -14,6 +14,7 @@ are computed in bf16, sums in float32, whatever dtype the model around them comp
 
 from __future__ import annotations
 
+import threading
 from typing import Protocol
 
 import torch
@@ -42,6 +43,27 @@ _RESTORED_DTYPE = torch.bfloat16 if multiplies_bf16() else torch.float32
 _MIDDLE = 8
 # The overload itself: finding it anew takes as long as a small product.
 _int4_kernel = torch.ops.aten._weight_int4pack_mm_for_cpu.default
+
+
+class _Room:
+    """Room for restored weights, kept: memory that is given back after every piece is faulted in
+    anew for the next, which takes longer than a product of few rows. Use it with `lock`.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self._kept = torch.empty(0)
+
+    def of(self, numbers: int, dtype: torch.dtype) -> Tensor:
+        """So many, whose values are anything."""
+        if self._kept.dtype is not dtype or self._kept.numel() < numbers:
+            # What is made in inference mode could be written to in no other.
+            with torch.inference_mode(False):
+                self._kept = torch.empty(numbers, dtype=dtype)
+        return self._kept[:numbers]
+
+
+_room = _Room()
 
 
 class Matrix(Protocol):
@@ -83,15 +105,18 @@ class Int8Matrix:
         return self._product_by_blocks(inputs.to(_RESTORED_DTYPE)).to(inputs.dtype)
 
     def _product_by_blocks(self, inputs: Tensor) -> Tensor:
+        width = self._codes.shape[1]
+        # Pieces of one size: oneDNN makes a program for each.
+        pieces = -(-self.rows * width // _RESTORED)
+        step = -(-self.rows // pieces)
         scales = self._scales.to(inputs.dtype)
-        step = max(1, _RESTORED // self._codes.shape[1])
-        if step >= self.rows:
-            return F.linear(inputs, self._codes.to(inputs.dtype)).mul_(scales)
         result = inputs.new_empty(inputs.shape[0], self.rows)
-        for start in range(0, self.rows, step):
-            rows = slice(start, start + step)
-            weights = self._codes[rows].to(inputs.dtype)
-            torch.mul(F.linear(inputs, weights), scales[rows], out=result[:, rows])
+        with _room.lock:
+            weights = _room.of(step * width, inputs.dtype).view(step, width)
+            for start in range(0, self.rows, step):
+                rows = slice(start, min(start + step, self.rows))
+                piece = weights[: rows.stop - start].copy_(self._codes[rows])
+                torch.mul(F.linear(inputs, piece), scales[rows], out=result[:, rows])
         return result
 
     def take(self, ids: Tensor) -> Tensor:

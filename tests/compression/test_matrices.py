@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from slm_explorer.compression import matrices
 from slm_explorer.compression.choices import Choice, choose, matrix_of, quantize
 from slm_explorer.compression.matrices import Int4Matrix, Int8Matrix, pair_codes
 from slm_explorer.compression.packed import PackedEmbedding, PackedLinear, fused
@@ -73,6 +76,27 @@ def test_every_shape_agrees_with_the_exact_reference(recipe: str, dtype: torch.d
                 off = (found.float() - inputs.float() @ exact.t()).norm()
                 # A single number can come out as next to nothing: so of what is usual.
                 assert off < ROUNDING * inputs.norm() * exact.norm() / columns**0.5
+
+
+@pytest.mark.parametrize("restored", [2**22, 2**12], ids=["whole", "in-pieces"])
+def test_int8_weights_restored_in_a_kept_room_are_those_of_this_product(
+    restored: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(matrices, "_RESTORED", restored)
+    draw = torch.Generator().manual_seed(2)
+    several = [
+        packed(torch.randn(rows, 176, generator=draw), "int8", dtype)
+        for rows in (17, 200, 130)
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    inputs = [torch.randn(90, 176, generator=draw).to(each.dtype) for each in several]
+    with torch.inference_mode():
+        several[0].product(inputs[0])  # what it leaves must do for those outside, too
+    with ThreadPoolExecutor(len(several)) as pool:
+        for _ in range(5):
+            found = pool.map(lambda at: several[at].product(inputs[at]), range(len(several)))
+            for product, given, matrix in zip(found, inputs, several, strict=True):
+                assert strayed(product, given.float() @ matrix.exact().t()) < ROUNDING
 
 
 @pytest.mark.parametrize("group", [32, 64, 128])
