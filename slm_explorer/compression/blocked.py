@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from slm_explorer.compression.cores import multiplies_bf16
+from slm_explorer.compression.kernel_order import MIDDLE
 
 BLOCK = 64
 """Rows of a block, in this layout and in that of the 4-bit kernel with AVX-512."""
 _HALF = BLOCK // 2
-_MIDDLE = 8
 _LOW_HALVES = 0x0F0F0F0F0F0F0F0F
 # Of rooms that are kept: room for the shapes of one layer, in pieces where they are large.
 _KEPT_BYTES = 48 * 2**20
@@ -115,7 +115,7 @@ def restore(packed: Tensor, scales: Tensor, zeros: Tensor, room: Room) -> None:
     # What is shifted into a code from its neighbour is masked.
     torch.bitwise_right_shift(four, 4, out=high).bitwise_and_(_LOW_HALVES)
     weights = room.weights.view(blocks, groups, -1, 2 * BLOCK)
-    weights.copy_(codes.sub_(_MIDDLE).view(torch.int8).view(weights.shape))
+    weights.copy_(codes.sub_(MIDDLE).view(torch.int8).view(weights.shape))
     torch.addcmul(_twice(zeros, blocks), weights, _twice(scales, blocks), out=weights)
 
 

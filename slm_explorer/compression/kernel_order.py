@@ -7,6 +7,8 @@ from torch import Tensor
 
 from slm_explorer.compression.cores import on_all_cores
 
+MIDDLE = 8
+"""The 4-bit code that stands for a group's offset alone."""
 # Codes packed at a time by one core: in its cache.
 _BLOCK = 2**19
 

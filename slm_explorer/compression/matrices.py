@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from slm_explorer.compression import blocked
 from slm_explorer.compression.cores import multiplies_bf16
-from slm_explorer.compression.kernel_order import find_lanes, pack, unpacked
+from slm_explorer.compression.kernel_order import MIDDLE, find_lanes, pack, unpacked
 
 INT8_COLUMNS = 16
 INT4_ROWS = 16
@@ -40,7 +40,6 @@ SCALES = torch.bfloat16
 """The dtype of scales and offsets, which the kernels want to be that of the inputs."""
 # Restored weights are multiplied in bf16 where the processor has instructions for it.
 _RESTORED_DTYPE = torch.bfloat16 if multiplies_bf16() else torch.float32
-_MIDDLE = 8
 # The overload itself: finding it anew takes as long as a small product.
 _int4_kernel = torch.ops.aten._weight_int4pack_mm_for_cpu.default
 
@@ -240,7 +239,7 @@ class Int4Matrix:
         eights[1] >>= 4
         eights &= 0x0F0F0F0F0F0F0F0F
         weights = weights[: codes.numel()].view(shape)
-        weights.copy_(codes.sub_(_MIDDLE).view(torch.int8))
+        weights.copy_(codes.sub_(MIDDLE).view(torch.int8))
         grouped = weights.view(2, -1, self._group, weights.shape[-1])
         both = self._scales_and_zeros[:, rows].to(weights.dtype)
         both = both.view(both.shape[0], -1, 2, lanes // 2, 2).permute(4, 2, 0, 1, 3)
@@ -250,7 +249,7 @@ class Int4Matrix:
 
     def _restored(self, start: int, end: int, lanes: int, dtype: torch.dtype) -> Tensor:
         """Rows `start` to `end` (`start` a multiple of `lanes`) as [width, end - start]."""
-        codes = unpacked(self._packed, start, end, lanes).sub_(_MIDDLE).view(torch.int8)
+        codes = unpacked(self._packed, start, end, lanes).sub_(MIDDLE).view(torch.int8)
         weights = codes.to(dtype).view(-1, self._group, end - start)
         both = self._scales_and_zeros[:, start:end].to(dtype)
         scales, zeros = both[:, None, :, 0].contiguous(), both[:, None, :, 1].contiguous()

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from slm_explorer.compression.kernel_order import MIDDLE
+
 # Rows are worked on in pieces of about this many weights, which stay in the processor's caches.
 _PIECE = 2**18
 _LEVELS = 15
-_MIDDLE = 8
 # The search of refined int4: widths tried, as shares of the full range, and how often each is
 # fitted again. More of either changes the error by less than a hundredth.
 _WIDTHS = (1.0, 0.92, 0.84, 0.76)
@@ -165,18 +166,18 @@ def _storable(scale: Tensor, dtype: torch.dtype) -> Tensor:
 
 def _span(low: Tensor, high: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
     scale = _storable((high - low) / _LEVELS, dtype)
-    return scale, (low + _MIDDLE * scale.float()).to(dtype)
+    return scale, (low + MIDDLE * scale.float()).to(dtype)
 
 
 def _codes(weight: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     inverse = scale.float().reciprocal()
-    offset = _MIDDLE - zero.float() * inverse
+    offset = MIDDLE - zero.float() * inverse
     return torch.addcmul(offset, weight, inverse).round_().clamp_(0, _LEVELS)
 
 
 def _restored(codes: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
     step = scale.float()
-    return torch.addcmul(zero.float() - _MIDDLE * step, codes, step)
+    return torch.addcmul(zero.float() - MIDDLE * step, codes, step)
 
 
 def _refine(weight: Tensor, low: Tensor, high: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -198,7 +199,7 @@ def _refine(weight: Tensor, low: Tensor, high: Tensor, dtype: torch.dtype) -> tu
         offset = (middle + step.float() / 2).to(dtype)
         code = _codes(weight, step, offset)
         for _ in range(_FITS):
-            step, offset = _fitted(weight, code.sub_(_MIDDLE), total, group, dtype)
+            step, offset = _fitted(weight, code.sub_(MIDDLE), total, group, dtype)
             code = _codes(weight, step, offset)
             found = _squared_error(weight, code, step, offset)
             better = found < least

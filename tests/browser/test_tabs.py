@@ -107,14 +107,21 @@ def test_every_tab_fits_its_width(visit: Visit, shots: Path, width: int, scheme:
     assert dark == (scheme == "dark")
 
 
-def test_the_writer_stays_in_reach_below_a_long_chat(visit: Visit) -> None:
-    page = visit()
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_meters_and_the_writer_stay_in_reach_of_a_long_chat(visit: Visit, width: int) -> None:
+    page = visit(width, touch=width < 600)
     keep_lanes(page, 1)
     set_max_tokens(page, 4)
-    send(page, "\n".join(["Tell me a story."] * 60))
+    page.locator("#slm-prompt textarea").fill("\n".join(["Tell me a story."] * 60))
+    page.locator("#slm-send").click()
+    expect(page.locator(".slm-prompt")).to_have_count(1)
     wait_idle(page)
     page.evaluate("scrollTo(0, 0)")
     expect(page.locator("#slm-send")).to_be_in_viewport()
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    gauge = page.locator(".slm-strip .slm-gauge").first
+    expect(gauge).to_be_in_viewport(ratio=1)
+    gauge.click(trial=True)  # nothing lies over it
 
 
 def test_an_endless_row_of_frames_is_slowed_and_can_be_cancelled(visit: Visit) -> None:
