@@ -4,7 +4,7 @@
 
 One app serves its page; visitors, each a new one, ask it over HTTP, while its models are unloaded
 (the next visitor loads them again), models are made smaller and deleted, and processes below it get
-SIGKILL at random moments. A JSON line now and then: private memory (USS) of the app, resident
+SIGKILL at random moments. A JSON line now and then: memory that the app alone wrote to, resident
 memory of the process that workers are forked from, open files, threads, files in the temporary
 folder. The last line compares the end with the time after the first fifth; exits 1 where something
 grew, was left, or where a chat failed that no kill can explain. Linux only (/proc).
@@ -48,7 +48,7 @@ _PATIENCE_S = 900.0
 # Gradio keeps the state of the newest 500 visitors; before that many have come, memory grows.
 _SETTLED_EVENTS = 600
 # What the end may be above the time after the first fifth and still count as flat.
-_GROWTH = {"app_uss": 16e6, "fork_rss": 16e6, "app_files": 8, "app_threads": 8, "temporary": 0}
+_GROWTH = {"app_written": 16e6, "fork_rss": 16e6, "app_files": 8, "app_threads": 8, "temporary": 0}
 
 
 def main() -> int:
@@ -240,8 +240,9 @@ def _look(app: int, temporary: Path, events: int, seconds: float) -> dict[str, A
     return {
         "events": events,
         "seconds": seconds,
-        "app_uss": _memory(app, "Private_"),
-        # Not its USS: what it shares with workers is its own again when they end.
+        # Not its USS: pages of libraries are its own whenever nobody else happens to use them.
+        "app_written": _memory(app, "Private_Dirty:"),
+        # Nor this one's: what it shares with workers is its own again when they end.
         "fork_rss": _memory(forks[0], "Rss:") if forks else None,
         "app_files": len(list(Path(f"/proc/{app}/fd").iterdir())),
         "app_threads": len(list(Path(f"/proc/{app}/task").iterdir())),
