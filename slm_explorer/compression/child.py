@@ -129,7 +129,8 @@ def _compare(order: dict[str, Any], gone: threading.Event, say: Say) -> dict[str
 def _told(error: Exception) -> dict[str, object]:
     if isinstance(error, SlmError):
         return {"error": str(error), "kind": type(error).__name__}
-    if isinstance(error, MemoryError):
+    # torch's own allocator says so in a RuntimeError.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
         sentence = "The memory ran out while compressing: unload models and try again."
     else:
         detail = (str(error).strip().splitlines() or [""])[0][:200]

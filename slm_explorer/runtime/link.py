@@ -16,9 +16,9 @@ from slm_explorer.types import ModelSpec
 
 
 class Link:
-    """`heard` gets every message, and Alive once the process has started. `ended` gets the exit
-    code (None: unknown) and what kept the process from starting at all, if anything did. Both
-    are called on the reading thread.
+    """`started` is called once there is a process, before it is told to do anything. `heard` gets
+    every message, and Alive first. `ended` gets the exit code (None: unknown) and what kept the
+    process from starting at all, if anything did. All are called on the reading thread.
     """
 
     def __init__(
@@ -26,12 +26,14 @@ class Link:
         name: str,
         spec: ModelSpec,
         launcher: Launcher,
+        started: Callable[[], None],
         heard: Callable[[FromWorker], None],
         ended: Callable[[int | None, Exception | None], None],
     ) -> None:
         self.gone = threading.Event()
         self._spec = spec
         self._launcher = launcher
+        self._started = started
         self._heard = heard
         self._ended = ended
         self._outbox: queue.SimpleQueue[ToWorker | None] = queue.SimpleQueue()
@@ -92,6 +94,7 @@ class Link:
             killed = self._killed
         if killed:
             place.kill()
+        self._started()
         self._heard(Alive())
         writer = threading.Thread(
             target=self._write, args=(place.connection,), name=self._writer_name, daemon=True

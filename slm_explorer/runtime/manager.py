@@ -12,7 +12,6 @@ from typing import TypeVar
 
 from slm_explorer.errors import DoesNotFit, Evicted, SlmError
 from slm_explorer.runtime.budget import MemoryView, budget, make_room
-from slm_explorer.runtime.fence import room_to_grow
 from slm_explorer.runtime.job import POLL_S, Aftermath, Job
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.lease import Lease
@@ -24,15 +23,7 @@ from slm_explorer.runtime.watchdog import Watchdog, next_round, offender
 from slm_explorer.runtime.wire import Loaded
 from slm_explorer.runtime.worker import Worker
 from slm_explorer.settings import Settings
-from slm_explorer.types import (
-    Done,
-    Event,
-    Failed,
-    ModelInfo,
-    ModelSpec,
-    Request,
-    WorkerState,
-)
+from slm_explorer.types import Done, Event, Failed, ModelInfo, ModelSpec, Request, WorkerState
 
 __all__ = ["Lease", "MemoryView", "ModelManager"]
 
@@ -137,7 +128,8 @@ class ModelManager:
         """Keep `needed` bytes of the budget for a process of the caller's own. Idle workers go
         first, and are gone when it is granted. Raises DoesNotFit.
         """
-        reservation = Reservation(f"{name}#{next(self._numbers)}", name, needed, over)
+        key = f"{name}#{next(self._numbers)}"
+        reservation = Reservation(key, name, needed, self._note_beginning, over)
         leaving = self._with_room(lambda: self._keep(reservation))
         try:
             for worker in leaving:
@@ -192,9 +184,9 @@ class ModelManager:
             worker.measure(self._process_memory)
             worker.drop_unwanted()
             worker.end_if_hung(self._settings.hang_timeout_s)
-        memory = self._memory()
-        total = budget(memory, self._settings.memory_budget)
         with self._lock:
+            memory = self._roster.fence(self._memory)
+            total = budget(memory, self._settings.memory_budget)
             for worker, reason in self._roster.overdue(self._settings.idle_timeout_s):
                 self._dismiss(worker, reason)
             claims = self._roster.all_claims()
@@ -207,9 +199,6 @@ class ModelManager:
                 self._dismiss(culprit, words)
                 self._observer.note("alarm", str(words))
             over = self._roster.reservations.get(key or "")
-            growth = room_to_grow(claims, memory)
-            for worker in self._roster.workers.values():
-                worker.fence(growth)
         if over is not None:
             over.stop(used, total, memory)
         return next_round(memory, busy=any(claim.idle_s is None for claim in claims))
@@ -251,8 +240,11 @@ class ModelManager:
         if job.unwanted:
             raise stopped_early()
         worker = self._roster.workers.get(spec)
-        if worker is not None and worker.submit(job):
-            return True
+        if worker is not None:
+            if worker.resting:
+                self._roster.fence(self._memory, worker)
+            if worker.submit(job):
+                return True
         if needed is not None:
             self._start(spec, needed, job)
         return needed is not None
@@ -268,6 +260,7 @@ class ModelManager:
             needed,
             self._launcher,
             self._clock,
+            self._note_beginning,
             self._note_loaded,
             self._note_ended,
             self._observer,
@@ -312,6 +305,10 @@ class ModelManager:
         self._roster.leaving.append(worker)
         worker.end(reason)
         self._observer.note("evict", f"{worker.spec.model} is unloaded. {reason}")
+
+    def _note_beginning(self) -> None:
+        with self._lock:
+            self._roster.fence(self._memory)
 
     def _note_loaded(self, worker: Worker, loaded: Loaded) -> None:
         self._observer.note("load", f"{worker.spec.model} loaded in {loaded.info.load_s:.2f} s")

@@ -14,13 +14,21 @@ class Reservation:
     process `pid` is measured to take, where that is more.
 
     `over` is called on the watchdog's thread where this process must end before the kernel ends
-    one. `started` says which process it is; before that nothing is measured.
+    one. `started` says which process it is, and calls `begins`; before that nothing is measured.
     """
 
-    def __init__(self, key: str, name: str, needed: int, over: Callable[[SlmError], None]) -> None:
+    def __init__(
+        self,
+        key: str,
+        name: str,
+        needed: int,
+        begins: Callable[[], None],
+        over: Callable[[SlmError], None],
+    ) -> None:
         self.key = key
         self.name = name
         self.needed = needed
+        self._begins = begins
         self._over = over
         self.pid: int | None = None
         self.measured: int | None = None
@@ -28,6 +36,7 @@ class Reservation:
     def started(self, pid: int) -> None:
         """The process runs."""
         self.pid = pid
+        self._begins()
 
     def measure(self, process_memory: Callable[[int], int | None]) -> None:
         pid = self.pid

@@ -4,8 +4,11 @@ of the memory. Whoever reads or changes them holds the manager's lock.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from slm_explorer.errors import Evicted
-from slm_explorer.runtime.budget import Claim
+from slm_explorer.runtime.budget import Claim, MemoryView
+from slm_explorer.runtime.fence import Fences
 from slm_explorer.runtime.lease import Lease
 from slm_explorer.runtime.reservation import Reservation
 from slm_explorer.runtime.worker import Worker
@@ -22,6 +25,7 @@ class Roster:
         self.leaving: list[Worker] = []
         self.leases: list[Lease] = []
         self.reservations: dict[str, Reservation] = {}
+        self._fences = Fences()
 
     def claims(self) -> list[tuple[Worker, Claim]]:
         """What each worker takes."""
@@ -35,6 +39,19 @@ class Roster:
         """
         reserved = [reservation.claim() for reservation in self.reservations.values()]
         return [claim for _, claim in self.claims()] + reserved
+
+    def fence(
+        self, memory: Callable[[], MemoryView], beginning: Worker | None = None
+    ) -> MemoryView:
+        """Divide what is left of the memory anew among all that work, and one that will."""
+        working = {
+            worker.pid: worker.resting
+            for worker, claim in self.claims()
+            if worker is beginning or claim.idle_s is None
+        }
+        working |= {reservation.pid: False for reservation in self.reservations.values()}
+        known = {pid: rests for pid, rests in working.items() if pid is not None}
+        return self._fences.renew(known, memory)
 
     def forget(self, worker: Worker) -> None:
         """Its process has ended."""

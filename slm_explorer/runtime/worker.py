@@ -10,7 +10,6 @@ from slm_explorer.errors import Evicted, SlmError
 from slm_explorer.runtime.at_work import AtWork, Running
 from slm_explorer.runtime.budget import Claim
 from slm_explorer.runtime.fair_queue import FairQueue
-from slm_explorer.runtime.fence import fence
 from slm_explorer.runtime.job import Aftermath, Job, failed
 from slm_explorer.runtime.launcher import Launcher
 from slm_explorer.runtime.link import Link
@@ -41,7 +40,8 @@ class Worker:
     """One process for one spec. Visitors take turns; as many requests run at once as the engine
     answers together, and one that wants the worker for itself waits until nobody else runs.
 
-    `loaded` and `ended` are called on this worker's thread without its lock held.
+    `begins` is called when its process is about to work: to load, and to answer for the first
+    time. It, `loaded` and `ended` are called on this worker's thread without its lock held.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Worker:
         predicted: int,
         launcher: Launcher,
         clock: Callable[[], float],
+        begins: Callable[[], None],
         loaded: Callable[[Worker, Loaded], None],
         ended: Callable[[Worker, Aftermath], None],
         observer: Observer,
@@ -59,6 +60,7 @@ class Worker:
         self.spec = spec
         self.predicted = predicted
         self._clock = clock
+        self._begins = begins
         self._loaded = loaded
         self._ended = ended
         self._observer = observer
@@ -75,7 +77,7 @@ class Worker:
         self._peak: int | None = None
         self._reason: SlmError | None = None
         self._failure: Failed | None = None
-        self._link = Link(key, spec, launcher, self._hear, self._bury)
+        self._link = Link(key, spec, launcher, begins, self._hear, self._bury)
 
     # What the manager asks of it. None of this blocks.
 
@@ -160,13 +162,17 @@ class Worker:
             with self._lock:
                 self._measured = size
 
-    def fence(self, growth: int) -> None:
-        """Let its process take so many bytes more, and no more."""
-        pid = self._link.pid
-        if pid is not None:
-            fence(pid, growth)
-
     # What it is like now.
+
+    @property
+    def pid(self) -> int | None:
+        return self._link.pid
+
+    @property
+    def resting(self) -> bool:
+        """It has loaded, and answers nothing."""
+        with self._lock:
+            return self._info is not None and not self._at_work
 
     @property
     def deserted(self) -> bool:
@@ -253,6 +259,10 @@ class Worker:
                 if running.job.unwanted:
                     self._ask_to_stop(running)
         if isinstance(message, Loaded):
+            self._begins()
+            with self._lock:
+                if self._phase == "loading":
+                    self._next()
             self._loaded(self, message)
 
     def _become_ready(self, loaded: Loaded) -> Loaded:
@@ -268,8 +278,6 @@ class Worker:
             if job.request is None:
                 self._line.remove(job)
                 self._grant(job, loaded.info)
-        if self._phase == "loading":
-            self._next()
         return loaded
 
     def _pass_on(self, ticket: int | None, event: Event) -> None:

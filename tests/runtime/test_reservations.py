@@ -46,17 +46,18 @@ def test_a_process_that_outgrows_the_budget_is_named_to_its_owner(
     make_manager: MakeManager,
 ) -> None:
     told: list[SlmError] = []
-    sizes = {1: GB}
+    pid = 2**30  # more than any system gives
+    sizes = {pid: GB}
     manager = make_manager(
         settings={"memory_budget": 3 * GB},
         process_memory=sizes.get,
         memory=lambda: MemoryView(64 * GB, 0, 60 * GB, "test"),
     )
     with manager.reserve("Compressing a", 2 * GB, told.append) as reservation:
-        reservation.pid = 1
+        reservation.started(pid)
         manager.check()
         assert not told
         assert reservation.measured == GB
-        sizes[1] = 4 * GB
+        sizes[pid] = 4 * GB
         manager.check()
         assert "Compressing a was stopped" in str(told[0])
