@@ -44,9 +44,9 @@ _RESTORED_DTYPE = torch.bfloat16 if multiplies_bf16() else torch.float32
 _int4_kernel = torch.ops.aten._weight_int4pack_mm_for_cpu.default
 
 
-class _Room:
-    """Room for restored weights, kept: memory that is given back after every piece is faulted in
-    anew for the next, which takes longer than a product of few rows. Use it with `lock`.
+class _Scratch:
+    """Memory for restored weights, kept: what is given back after every piece is faulted in anew
+    for the next, which takes longer than a product of few rows. Use it with `lock`.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class _Room:
         return self._kept[:numbers]
 
 
-_room = _Room()
+_scratch = _Scratch()
 
 
 class Matrix(Protocol):
@@ -110,8 +110,8 @@ class Int8Matrix:
         step = -(-self.rows // pieces)
         scales = self._scales.to(inputs.dtype)
         result = inputs.new_empty(inputs.shape[0], self.rows)
-        with _room.lock:
-            weights = _room.of(step * width, inputs.dtype).view(step, width)
+        with _scratch.lock:
+            weights = _scratch.of(step * width, inputs.dtype).view(step, width)
             for start in range(0, self.rows, step):
                 rows = slice(start, min(start + step, self.rows))
                 piece = weights[: rows.stop - start].copy_(self._codes[rows])
