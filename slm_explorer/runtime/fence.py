@@ -46,7 +46,7 @@ class Fences:
         begin: their pids, and whether each is still at rest. Returns what `memory` says.
 
         What a process at rest has mapped and not written to (stacks, what the allocator keeps
-        for the next time) counts as nothing: its work has begun no use of it.
+        for the next time) is never held against the work that follows.
         """
         sizes = {pid: size for pid in working if (size := _size(pid)) is not None}
         # Read after the sizes, so that what is taken in between counts twice and never not at all.

@@ -44,8 +44,9 @@ class Roster:
         self, memory: Callable[[], MemoryView], beginning: Worker | None = None
     ) -> MemoryView:
         """Divide what is left of the memory anew among all that work, and one that will."""
+        # A GPU's driver may map far more than it fills: nothing is known of what is mapped there.
         working = {
-            worker.pid: worker.resting
+            worker.pid: worker.resting or worker.spec.device != "cpu"
             for worker, claim in self.claims()
             if worker is beginning or claim.idle_s is None
         }
