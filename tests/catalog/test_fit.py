@@ -10,7 +10,12 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from slm_explorer.catalog.catalog import Catalog
 from slm_explorer.catalog.checkpoint import inspect_checkpoint
 from slm_explorer.catalog.fit import BASE_BYTES, card_row, estimate_footprint, fit
-from slm_explorer.catalog.footprint import TRACE_BYTES, TRACE_LAYER_BYTES
+from slm_explorer.catalog.footprint import (
+    TRACE_BYTES,
+    TRACE_LAYER_BYTES,
+    TRACE_OWN_LAYER_BYTES,
+    WIDE_BASE_BYTES,
+)
 from slm_explorer.errors import InvalidRequest
 from tests.catalog.folders import LLAMA, TENSORS, write_checkpoint
 
@@ -52,6 +57,20 @@ def test_parts_add_up_and_no_context_is_longer_than_the_models(tmp_path: Path) -
     assert found.total == found.weights + found.kv_cache + found.activations + base
     assert found.low < found.total < found.high
     assert estimate_footprint(facts, recipe="f32", context_tokens=10**9) == found
+
+
+@pytest.mark.parametrize(
+    ("card", "layers", "layer_bytes"),
+    [
+        ("opt-125m", 12, TRACE_OWN_LAYER_BYTES),
+        ("smollm2-135m-instruct", 30, TRACE_LAYER_BYTES),
+    ],
+)
+def test_the_program_of_a_step_is_larger_through_transformers_own_pass(
+    catalog: Catalog, card: str, layers: int, layer_bytes: int
+) -> None:
+    found = estimate_footprint(catalog.get(card))
+    assert found.base == BASE_BYTES + WIDE_BASE_BYTES + TRACE_BYTES + layers * layer_bytes
 
 
 def test_what_a_config_does_not_tell_is_unknown_not_zero(tmp_path: Path) -> None:
