@@ -25,7 +25,7 @@ from typing import Annotated
 import typer
 
 sys.path.insert(0, str(Path(__file__).parent))
-from measure.class_screen import Screen
+from measure.class_screen import Asked, Screen
 from measure.shape import place_shape
 
 PROMPTS = (
@@ -155,8 +155,9 @@ def lesson(
 
 def ask(screen: Screen, model: str, words: str, expected: str, into: Visitor) -> None:
     """One question in an empty chat; waits where the class's own limit a minute says so."""
-    screen.send("talk.clear", {})
-    asked = screen.ask(model, words)
+    # Clearing is limited too, and with an older turn in the chat the answer is another.
+    cleared = screen.send("talk.clear", {}).json()["data"][0]
+    asked = Asked(cleared, None, 0.0) if cleared["notice"] else screen.ask(model, words)
     if "wait" in asked.talk.get("notice", ""):
         into.limited += 1
         time.sleep(1.0)
