@@ -39,7 +39,8 @@ const processes = (value, trigger) =>
       h("tbody", {}, value.rows.map((row) =>
         h("tr", { "data-key": row.key, key: row.key },
           row.cells.map((cell, index) =>
-            h("td", { class: value.columns[index].number ? "slm-right slm-num" : "",
+            h("td", { class: value.columns[index].number ? "slm-right slm-num" : "", "data-name": value.columns[index].text,
+              "data-empty": cell === value.nothing ? "" : null,
               title: index === row.cells.length - 1 && row.energy_title ? row.energy_title : null },
               index === 0 ? h("span", { class: `slm-swatch slm-part-${row.colour}` }) : null, cell)),
           h("td", {}, row.may_unload

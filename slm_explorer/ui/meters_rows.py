@@ -10,7 +10,8 @@ from slm_explorer.meters.shares import grouped
 from slm_explorer.types import WorkerState
 from slm_explorer.units import format_bytes
 
-_NOTHING = "–"
+NOTHING = "–"
+"""In a cell of which this process has no figure."""
 
 
 def process_rows(
@@ -19,13 +20,13 @@ def process_rows(
     """The app, its helpers and its workers, under the columns of meters_view."""
     app = [
         "this web app", "serves", size(snapshot.app_pss_bytes), size(snapshot.app_uss_bytes),
-        _NOTHING, _NOTHING, _percent(snapshot.app_cpu_percent),
+        NOTHING, NOTHING, _percent(snapshot.app_cpu_percent),
     ]  # fmt: skip
     rows = [_row("app", app, colours)]
     for helper in grouped(snapshot.helpers):
         cells = [
-            helper.part, "runs", size(helper.pss_bytes), size(helper.uss_bytes), _NOTHING,
-            _NOTHING, _percent(helper.cpu_percent),
+            helper.part, "runs", size(helper.pss_bytes), size(helper.uss_bytes), NOTHING,
+            NOTHING, _percent(helper.cpu_percent),
         ]  # fmt: skip
         rows.append(_row(f"helper {helper.part}", cells, colours))
     for worker in snapshot.workers:
@@ -38,7 +39,7 @@ def process_rows(
 
 
 def _row(key: str, cells: list[str], colours: Mapping[str, str]) -> dict[str, object]:
-    padded = cells + [_NOTHING] * (11 - len(cells))
+    padded = cells + [NOTHING] * (11 - len(cells))
     return {
         "key": key,
         "colour": colours.get(key, "none"),
@@ -66,9 +67,9 @@ def _worker(worker: WorkerState) -> list[str]:
         size(worker.predicted_bytes or None),
         _percent(worker.cpu_percent),
         "n/a" if worker.cpu_seconds is None else f"{worker.cpu_seconds:,.1f} s",
-        _NOTHING if worker.spec.device == "cpu" else size(worker.gpu_bytes),
+        NOTHING if worker.spec.device == "cpu" else size(worker.gpu_bytes),
         f"{worker.tokens:,}",
-        _NOTHING if worker.energy is None else joules(worker.energy),
+        NOTHING if worker.energy is None else joules(worker.energy),
     ]
 
 

@@ -9,7 +9,7 @@ from slm_explorer.meters.readings import Detail, DeviceReading, Snapshot
 from slm_explorer.meters.shares import shares
 from slm_explorer.runtime.budget import Alarm, MemoryView, alarm
 from slm_explorer.ui.meters_picture import SPAN_S, colour, fullest, picture_view
-from slm_explorer.ui.meters_rows import process_rows
+from slm_explorer.ui.meters_rows import NOTHING, process_rows
 from slm_explorer.units import format_bytes
 
 COLUMNS = (
@@ -99,6 +99,7 @@ def meters_view(
             {"text": text, "title": title, "number": number} for text, title, number in COLUMNS
         ],
         "rows": process_rows(snapshot, colours, may_unload=may_unload),
+        "nothing": NOTHING,
         "models": sum(worker.phase != "dead" for worker in snapshot.workers),
         "energy": energy,
     }

@@ -36,6 +36,22 @@ def test_an_answer_leaves_its_mark_and_its_worker_a_layer(visit: Visit, served: 
     assert before.evaluate("(node, other) => node === other", after), "the plot was mounted anew"
 
 
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_figure_of_a_worker_and_its_button_are_in_sight(visit: Visit, width: int) -> None:
+    page = visit(width, touch=width < 600)
+    keep_lanes(page, 1)
+    set_max_tokens(page, 4)
+    page.locator("#slm-prompt textarea").fill("Hi")
+    page.locator("#slm-send").click()
+    wait_idle(page)
+    open_tab(page, "Meters")
+    row = page.locator("#slm-meter-models tr", has=page.get_by_role("button", name="Unload")).first
+    row.scroll_into_view_if_needed()
+    for name in ("PSS", "Predicted", "Tokens"):
+        expect(row.locator(f"td[data-name={name}]")).to_be_in_viewport(ratio=1)
+    expect(row.get_by_role("button", name="Unload")).to_be_in_viewport(ratio=1)
+
+
 def test_the_seconds_are_saved_as_csv(visit: Visit) -> None:
     page = visit()
     open_tab(page, "Meters")
