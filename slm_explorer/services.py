@@ -259,8 +259,10 @@ def build_services(settings: Settings) -> Services:
     )
 
     def in_use(folder: Path) -> bool:
+        # By its id a model has the cache's own path, by its folder one without links.
         paths = (worker.spec.path for worker in manager.states())
-        return any(path is not None and Path(path).is_relative_to(folder) for path in paths)
+        loaded = (Path(path).resolve() for path in paths if path is not None)
+        return any(path.is_relative_to(folder.resolve()) for path in loaded)
 
     manager = ModelManager(
         LocalLauncher(),

@@ -42,8 +42,10 @@ def is_lab_run(text: str) -> bool:
 
 
 def lab_folder(home: Path) -> Path:
-    """Where the lab keeps its runs, a folder each with the model in `model`."""
-    return home / "lab"
+    """Where the lab keeps its runs, a folder each with the model in `model`. In full and without
+    links, as the paths of loaded models are: they are looked for in it.
+    """
+    return Path(os.path.realpath(home / "lab"))  # never raises, unlike Path's
 
 
 def hub_cache_folder(env: Mapping[str, str] | None = None) -> Path:

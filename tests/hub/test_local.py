@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -124,3 +125,20 @@ def test_a_downloaded_model_answers_until_it_is_unloaded_and_deleted(
     assert services.hub.delete("some-one/sprout") == size
     with pytest.raises(UnknownModel, match="slm-explorer download some-one/sprout"):
         services.chat.resolve("some-one/sprout")
+
+
+def test_a_model_loaded_by_its_folder_is_kept_in_a_cache_behind_a_link(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    del hub
+    snapshot = put_in_cache(tmp_path / "cache", "some-one/sprout")
+    shutil.copytree(asset_folder() / "sprouts" / "sprout-300k", snapshot, dirs_exist_ok=True)
+    (tmp_path / "link").symlink_to(tmp_path / "cache")
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path / "link"))
+    services = build_services(Settings(home=tmp_path / "home"))
+    try:
+        assert answer(services, str(snapshot))
+        with pytest.raises(InvalidRequest, match="is loaded: unload it"):
+            services.hub.delete("some-one/sprout")
+    finally:
+        services.close()

@@ -225,6 +225,32 @@ def test_a_restart_remembers_and_a_deletion_forgets(finished: Finished, tmp_path
         again.close()
 
 
+@pytest.mark.parametrize("home", [Path("home"), Path("link")])
+def test_a_deletion_finds_its_loaded_model_however_the_home_is_named(
+    finished: Finished,
+    make_services: MakeServices,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    home: Path,
+) -> None:
+    import shutil
+    import threading
+
+    services, run = finished
+    shutil.copytree(services.settings.home / "lab", tmp_path / "home" / "lab")
+    (tmp_path / "link").symlink_to(tmp_path / "home")
+    monkeypatch.chdir(tmp_path)
+    copy = make_services(home=home)
+    # The proof names a model by its folder, the page by its id.
+    names = [f"lab/{run.id}", str(home / "lab" / run.id / "model")]
+    for name in names:
+        ask = Ask(name, (Message("user", "Hello"),), sampling=Sampling(max_tokens=4))
+        assert isinstance(list(copy.chat.stream(ask, threading.Event()))[-1], Done)
+    assert len(copy.manager.states()) == len(names)
+    copy.lab.delete(run.id)
+    assert copy.manager.states() == ()
+
+
 def test_a_second_app_on_the_home_reads_but_runs_nothing(finished: Finished) -> None:
     from slm_explorer.lab.types import Order
     from slm_explorer.services import build_services
