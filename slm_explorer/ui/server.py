@@ -56,6 +56,7 @@ def launch_arguments(services: Services, live: LiveRuns) -> dict[str, Any]:
     from slm_explorer.ui.guard import Guard
     from slm_explorer.ui.meters_view import strip_view
     from slm_explorer.ui.security import SecurityHeaders
+    from slm_explorer.ui.sessions import KEPT_STATES
     from slm_explorer.ui.theme import build_theme
 
     def strip() -> object:
@@ -77,7 +78,7 @@ def launch_arguments(services: Services, live: LiveRuns) -> dict[str, Any]:
             "routes": [scripts, lab_files(services), live.routes(strip)],
         },
         "max_threads": MAX_THREADS,
-        "state_session_capacity": 500,
+        "state_session_capacity": KEPT_STATES,
         "max_file_size": "1mb",
         "allowed_paths": [],
         "run_history": False,
@@ -96,6 +97,7 @@ def launch(services: Services) -> tuple[gr.Blocks, str]:
     prepare_environment(services.settings.home)
     with quick_imports():
         from slm_explorer.ui.app import build_app
+        from slm_explorer.ui.sessions import keep_little
 
     host, port = services.settings.host, services.settings.port
     services.sampler.start()
@@ -119,6 +121,7 @@ def launch(services: Services) -> tuple[gr.Blocks, str]:
             f"The page could not be served at {host}:{port}, which is taken or not an address of "
             f"this machine: choose another with --port or --host. ({error})"
         ) from error
+    keep_little(page)
     return page, address
 
 
